@@ -1,0 +1,71 @@
+# Everything that is done with this project, by name. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The first Python on the path that runs and is new enough; PYTHON=… chooses another.
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
+BIN := .venv/bin
+CODE := functions shared local tests
+
+.PHONY: help demo local test check format lint types layers template lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+demo: .venv/local ## edit real photos on all six endpoints, with no account and no key, and show the pictures
+	@$(BIN)/python -m local demo
+
+local: .venv/local ## the whole service on this machine, in the foreground, for work
+	@exec $(BIN)/python -m local
+
+test: .venv/dev ## all tests, with branch coverage
+	@$(BIN)/pytest -n 2 --cov --cov-fail-under=95
+
+check: format-check lint types layers template test ## all that must hold before a change goes in
+
+format: .venv/dev ## put the code into its format
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix-only --quiet $(CODE)
+
+.PHONY: format-check
+format-check: .venv/dev
+	@$(BIN)/ruff format --check --quiet $(CODE)
+
+lint: .venv/dev ## what ruff finds
+	@$(BIN)/ruff check $(CODE)
+
+types: .venv/dev ## what mypy finds
+	@$(BIN)/mypy
+
+layers: .venv/dev ## whether every import goes the right way
+	@$(BIN)/lint-imports --no-cache
+
+template: .venv/dev ## what cfn-lint finds in template.yaml
+	@$(BIN)/cfn-lint template.yaml
+
+lock: .venv/dev ## choose the newest versions that pyproject.toml allows, with hashes
+	@compile="$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate pyproject.toml"; \
+	$$compile -o requirements.txt; \
+	$$compile -c requirements.txt --group local -o requirements-local.txt; \
+	$$compile -c requirements-local.txt --group dev -o requirements-dev.txt
+
+clean: ## delete what was installed and made
+	@rm -rf .venv demo-output .coverage .mypy_cache .pytest_cache .ruff_cache
+
+# What is installed, each from its lock and nothing else. The file's time says when.
+.venv/local: requirements-local.txt
+	@$(call install,$<)
+	@touch $@
+
+.venv/dev: requirements-dev.txt
+	@$(call install,$<)
+	@touch $@ .venv/local
+
+define install
+if [ -z "$(PYTHON)" ]; then echo "Darkroom needs Python 3.11 or newer, and found none: set PYTHON to one." >&2; exit 1; fi; \
+[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "python -m venv failed: is your system's venv package installed?" >&2; exit 1; }; \
+echo "Installing $(1) into .venv (once, up to a minute) …"; \
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+endef

@@ -1,0 +1,49 @@
+"""Callback: fal's deliveries become outputs and settled jobs."""
+
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2, event_source
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.api import raw_body
+from shared.app import app
+from shared.completion import complete
+from shared.errors import (
+    InvalidDeliveryError,
+    SigningKeysUnavailableError,
+    StatusConflictError,
+    StillInProgressError,
+    UnreadableError,
+)
+from shared.observability import logger, metrics
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+@event_source(data_class=APIGatewayProxyEventV2)
+def handler(event: APIGatewayProxyEventV2, context: LambdaContext) -> dict[str, Any]:
+    """Answer one delivery: 2xx ends it, 4xx is theirs, 5xx is ours and makes fal deliver again."""
+    del context
+    job_id = event.path_parameters.get("job_id", "")
+    try:
+        delivery = app().verifier.verify(job_id, event.query_string_parameters, event.headers, raw_body(event))
+    except InvalidDeliveryError as error:
+        # The caller learns nothing: which check failed is of use to a forger only.
+        logger.warning("delivery refused", reason=str(error))
+        metrics.add_metric("DeliveryRefused", MetricUnit.Count, 1)
+        return {"statusCode": HTTPStatus.UNAUTHORIZED}
+    except SigningKeysUnavailableError:
+        logger.error("signing keys unavailable")
+        return {"statusCode": HTTPStatus.SERVICE_UNAVAILABLE}
+    try:
+        job = complete(app(), delivery)
+    except StatusConflictError as conflict:
+        logger.warning("delivery fits no job", job_id=job_id, reason=str(conflict))
+        return {"statusCode": HTTPStatus.NOT_FOUND}
+    except (UnreadableError, StillInProgressError) as error:
+        logger.warning("result not to be had", job_id=job_id, reason=str(error))
+        return {"statusCode": HTTPStatus.SERVICE_UNAVAILABLE}
+    metrics.add_metric(f"Job{job.status.capitalize()}", MetricUnit.Count, 1)
+    return {"statusCode": HTTPStatus.OK}

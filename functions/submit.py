@@ -1,0 +1,64 @@
+"""Submit: uploads and API calls become jobs, queued at fal."""
+
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.api import answer, make_resolver, owner_of, raw_body
+from shared.app import app
+from shared.errors import UploadSkippedError
+from shared.observability import logger, metrics
+from shared.posting import post_job
+from shared.reading import view
+from shared.upload_events import read_uploads
+from shared.uploads import submit_upload
+
+UPLOAD_MILLISECONDS = 25_000
+"""What one upload may take at worst; with less time left it waits for another batch, so that no POST is cut off."""
+
+resolver = make_resolver()
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+class OutOfTimeError(Exception):
+    """The function ends too soon to begin with this message: the queue shows it again."""
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def from_upload(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Answer one batch of upload events: only messages that another try may help are named, and come again."""
+
+    def submit_message(record: SQSRecord) -> None:
+        if context.get_remaining_time_in_millis() < UPLOAD_MILLISECONDS:
+            raise OutOfTimeError
+        for upload in read_uploads(record.body):
+            try:
+                jobs = submit_upload(app(), upload)
+            except UploadSkippedError as reason:
+                logger.info("upload skipped", bucket=upload.bucket, reason=str(reason))
+                continue
+            metrics.add_metric("UploadSubmitted", MetricUnit.Count, len(jobs))
+
+    return process_partial_response(event=event, record_handler=submit_message, processor=processor, context=context)
+
+
+@resolver.post("/jobs")
+def _post_job() -> Response[Any]:
+    event = resolver.current_event
+    job = post_job(app(), owner_of(event), raw_body(event), event.headers.get("idempotency-key"))
+    metrics.add_metric("JobPosted", MetricUnit.Count, 1)
+    return answer(HTTPStatus.ACCEPTED, view(app(), job), Location=f"/jobs/{job.job_id}")
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def from_api(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer POST /jobs: 202 with the job, or a problem that names the field."""
+    return resolver.resolve(event, context)

@@ -1,0 +1,1 @@
+"""Everything that runs on a laptop in place of AWS and fal."""

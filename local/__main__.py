@@ -1,0 +1,147 @@
+"""`python -m local`: the stack in the foreground. `python -m local demo`: a tour of it that ends with pictures."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+import httpx
+
+from local.demo import run_demo
+from local.settings import DEFAULT_PORTS, TOKEN, Fal, LocalError, Ports, free_ports
+from local.stack import Stack
+from local.template import REGION
+
+INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run what the command line asks for; the result is the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m local", description="Darkroom on this machine, without an account."
+    )
+    parser.add_argument("command", nargs="?", choices=["demo"], help="edit real photos, and end")
+    parser.add_argument("--show-log", action="store_true", help="print what functions and stand-ins log")
+    arguments = parser.parse_args()
+    # A stack in the foreground is meant to be ended; a demo that is ended is not done.
+    end = partial(_end, INTERRUPTED if arguments.command == "demo" else 0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    _forget_profile()
+    try:
+        if arguments.command == "demo":
+            return _demo(show_log=arguments.show_log)
+        _serve(show_log=arguments.show_log)
+    except LocalError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _end(code: int, _number: int, _frame: FrameType | None) -> None:
+    # What follows takes a moment; a second Ctrl-C must not cut it short and leave processes behind.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(code)
+
+
+def _forget_profile() -> None:
+    """Keep the user's own AWS settings out: boto3 would stumble over a profile that is not there."""
+    for name in [name for name in os.environ if name.startswith("AWS_") and name != "AWS_PORT"]:
+        del os.environ[name]
+    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+
+
+def _serve(*, show_log: bool) -> None:
+    ports = Ports.read(os.environ)
+    print("starting …", flush=True)
+    with Stack(ports, Fal.choose(os.environ, ports)) as stack:
+        print(_welcome(stack), flush=True)
+        if show_log:
+            _follow(stack.log)
+        stack.watch()
+
+
+def _demo(*, show_log: bool) -> int:
+    ports = Ports.read(os.environ, defaults=dict.fromkeys(DEFAULT_PORTS, 0) | free_ports())
+    environment = dict(os.environ)
+    if not environment.get("FAL_QUEUE_URL"):
+        # The demo is free of charge: a key that happens to be set is not spent on it.
+        environment.pop("FAL_KEY", None)
+    with Stack(ports, Fal.choose(environment, ports)) as stack:
+        if show_log:
+            _follow(stack.log)
+        try:
+            code = run_demo(stack)
+        except httpx.HTTPError as error:
+            raise LocalError(f"a part of the stack does not answer: {error!r}; see {stack.log}") from error
+    if code == 0:
+        stack.log.unlink()
+    return code
+
+
+def _follow(log: Path) -> None:
+    """Print what is added to the log, on a thread of its own."""
+
+    def follow() -> None:
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            while True:
+                if line := lines.readline():
+                    print(line, end="", flush=True)
+                else:
+                    time.sleep(0.1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _welcome(stack: Stack) -> str:
+    buckets = "  ".join(bucket.name for bucket in stack.template.buckets)
+    tables = "  ".join(table.request["TableName"] for table in stack.template.tables)
+    fal = "emulator: its pictures are simulated" if stack.fal.emulated else "the real fal: each picture is billed"
+    if not stack.fal.emulated and not stack.fal.is_real:
+        fal = "from FAL_QUEUE_URL"
+    python = Path(sys.executable)
+    if python.is_relative_to(Path.cwd()):
+        python = python.relative_to(Path.cwd())
+    lines = [
+        "Darkroom is ready; Ctrl-C ends it.",
+        "",
+        f"  API      {stack.api_url}    token: {TOKEN}",
+        f"  AWS      {stack.aws_url}    region {REGION}, any key",
+        f"  fal      {stack.fal_url}    {fal}",
+        f"  buckets  {buckets}",
+        f"  table    {tables}",
+        f"  log      {stack.log}",
+        "",
+    ]
+    if stack.fal.is_real:
+        lines += [
+            "fal cannot reach this machine: jobs are finished by the sweep, within a minute or two,",
+            "and pictures to edit must be given as https URLs.",
+            "",
+        ]
+    lines += [
+        "Post a job, and see how it goes:",
+        "",
+        f"  curl {stack.api_url}/jobs -H 'Authorization: Bearer {TOKEN}' -H 'Content-Type: application/json' \\",
+        """    -d '{"prompt": "A lighthouse in a snowstorm, oil painting"}'""",
+        f"  curl {stack.api_url}/jobs -H 'Authorization: Bearer {TOKEN}'",
+        "",
+        "Upload a photo under the prefix of a preset, and find it edited in the other bucket:",
+        "",
+        f"  export AWS_ENDPOINT_URL={stack.aws_url} AWS_DEFAULT_REGION={REGION} \\",
+        "    AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local",
+        f"  {python} -c \"import boto3; boto3.client('s3').upload_file(",
+        "    'events/photos/coffee.png', 'darkroom-inputs', 'products/coffee.png')\"",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""`python -m local.fal`: the emulator on a port until it is told to stop."""
+
+import argparse
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from local.fal.emulator import Emulator
+from local.fal.serving import Listener
+from local.fal.settings import EmulatorSettings
+
+THREADS = 4
+
+
+def parse_options(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    defaults = EmulatorSettings()
+    parser = argparse.ArgumentParser(prog="python -m local.fal", description="A stand-in for fal's queue.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8787, help="plain http; 0 lets the system choose")
+    parser.add_argument("--tls-port", type=int, help="https too, which fal's own client needs")
+    parser.add_argument("--public-url", help="where output files are found; by default the plain port")
+    parser.add_argument("--seed", type=int, default=defaults.seed)
+    parser.add_argument("--concurrency", type=int, default=defaults.concurrency)
+    parser.add_argument("--queue-seconds", type=float, default=defaults.queue_seconds)
+    parser.add_argument("--run-seconds", type=float, default=defaults.run_seconds)
+    parser.add_argument("--megapixels", type=float, default=defaults.megapixels, help="area of a picture")
+    parser.add_argument("--key", action="append", help="an accepted id:secret; without it any key will do")
+    parser.add_argument(
+        "--allow-private-webhooks", action="store_true", help="deliver to loopback and private addresses as well"
+    )
+    parser.add_argument("--refuse-private-inputs", action="store_true", help="fetch no image from such an address")
+    parser.add_argument("--log-calls", action="store_true", help="a line for each call")
+    parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until a signal, or until the parent is gone."""
+    options = parse_options(arguments)
+    settings = EmulatorSettings(
+        seed=options.seed,
+        concurrency=options.concurrency,
+        queue_seconds=options.queue_seconds,
+        run_seconds=options.run_seconds,
+        megapixels=options.megapixels,
+        keys=tuple(options.key) if options.key else None,
+        allow_private_webhooks=options.allow_private_webhooks,
+        allow_private_inputs=not options.refuse_private_inputs,
+    )
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    emulator = Emulator(settings, threads=THREADS)
+    with tempfile.TemporaryDirectory(prefix="fal-") as directory:
+        plain = Listener(emulator, options.host, options.port, logs_calls=options.log_calls)
+        listeners = [plain]
+        emulator.change_settings({"public_url": (options.public_url or f"http://{plain.authority}").rstrip("/")})
+        emulator.keep_settings()
+        print(f"fal emulator on http://{plain.authority}")
+        if options.tls_port is not None:
+            # Only this port needs the library that makes certificates.
+            from local.fal.certificate import make_certificate  # noqa: PLC0415 - as said
+
+            context, trusted = make_certificate(Path(directory), options.host)
+            secure = Listener(emulator, options.host, options.tls_port, tls=context, logs_calls=options.log_calls)
+            listeners.append(secure)
+            print(f"FAL_QUEUE_RUN_HOST={secure.authority}")
+            print(f"SSL_CERT_FILE={trusted}")
+        sys.stdout.flush()
+        emulator.start()
+        for listener in listeners:
+            listener.start()
+        if options.exit_with_parent:
+            threading.Thread(target=_wait_for_parent, args=[stopped], daemon=True).start()
+        stopped.wait()
+        for listener in listeners:
+            listener.stop()
+        emulator.stop()
+
+
+def _wait_for_parent(stopped: threading.Event) -> None:
+    sys.stdin.read()
+    stopped.set()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,44 @@
+"""The emulator's CDN: bytes under public addresses, each with an end."""
+
+import threading
+from dataclasses import dataclass
+
+from local.fal.schedule import Clock
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One public file."""
+
+    content: bytes
+    content_type: str
+    expires_at: float
+
+
+class FileStore:
+    """Files by their path below `/files/`; an expired one is gone for good."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._files: dict[str, StoredFile] = {}
+        self._lock = threading.Lock()
+
+    def put(self, path: str, content: bytes, content_type: str, seconds: float | None) -> None:
+        """Keep a file for so many seconds, or for ever."""
+        expires_at = float("inf") if seconds is None else self._clock.now() + seconds
+        with self._lock:
+            self._files[path] = StoredFile(content, content_type, expires_at)
+
+    def get(self, path: str) -> StoredFile | None:
+        """Give the file, or None when there is none or it has expired."""
+        with self._lock:
+            found = self._files.get(path)
+            if found is not None and found.expires_at <= self._clock.now():
+                del self._files[path]
+                return None
+            return found
+
+    def clear(self) -> None:
+        """Forget all files."""
+        with self._lock:
+            self._files.clear()

@@ -1,0 +1,119 @@
+"""The application: settings and adapters, wired once for each container."""
+
+import functools
+import os
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import httpx
+
+from shared.credentials import Credentials
+from shared.downloads import Downloads
+from shared.fal import FalClient
+from shared.images import Images
+from shared.job_table import JobTable
+from shared.presets import Preset, load_presets
+from shared.settings import PRESETS_FILE, Settings
+from shared.webhooks import SigningKeys, Verifier
+
+SUBMIT_SECONDS = 20
+"""How long fal may take to answer a submission or a question."""
+
+
+def utc_now() -> datetime:
+    """The time, to the millisecond that the table keeps."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def aws_client(service: str) -> Any:
+    """A client of one AWS service; boto3 is imported where it is first needed, since it takes longest to load."""
+    import boto3  # noqa: PLC0415 - a function that calls no AWS service starts faster
+    from botocore.config import Config  # noqa: PLC0415 - the same
+
+    config = Config(
+        signature_version="s3v4" if service == "s3" else None, retries={"mode": "standard", "total_max_attempts": 4}
+    )
+    # boto3's stubs know services by literal names only.
+    return boto3.client(service, config=config)  # type: ignore[call-overload]
+
+
+def fal_http() -> httpx.Client:
+    """The HTTP client for fal.
+
+    A connection is used once: a kept one that died meanwhile would leave a submission in doubt.
+    """
+    return httpx.Client(
+        timeout=httpx.Timeout(SUBMIT_SECONDS, connect=5),
+        limits=httpx.Limits(max_keepalive_connections=0),
+        trust_env=False,
+    )
+
+
+@dataclass
+class App:
+    """Settings and the adapters made of them; tests hand in their own clients, clock and transports."""
+
+    settings: Settings
+    client: Callable[[str], Any] = aws_client
+    http: httpx.Client = field(default_factory=fal_http)
+    now: Callable[[], datetime] = utc_now
+    nonce: Callable[[], str] = lambda: secrets.token_hex(8)
+    presets: dict[str, Preset] = field(default_factory=lambda: load_presets(PRESETS_FILE))
+
+    def timestamp(self) -> float:
+        """The time in Unix seconds."""
+        return self.now().timestamp()
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """Secrets."""
+        return Credentials(lambda: self.client("secretsmanager"), self.settings, self.timestamp)
+
+    @cached_property
+    def jobs(self) -> JobTable:
+        """The job table."""
+        return JobTable(self.client("dynamodb"), self.settings.job_table, self.now, self.nonce)
+
+    @cached_property
+    def images(self) -> Images:
+        """Pictures in S3."""
+        return Images(self.client("s3"), self.settings.outputs_bucket)
+
+    @cached_property
+    def fal(self) -> FalClient:
+        """fal's queue."""
+        settings = self.settings
+        return FalClient(
+            self.http,
+            settings.fal_queue_url,
+            settings.fal_auth_scheme,
+            self.credentials.fal_key,
+            settings.fal_output_expiry,
+        )
+
+    @cached_property
+    def downloads(self) -> Downloads:
+        """Outputs at fal."""
+        return Downloads(self.http, self.settings.fal_output_hosts)
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """The judge of webhook calls."""
+        keys = SigningKeys(self.http, self.settings.fal_jwks_url, time.monotonic)
+        return Verifier(self.credentials.webhook, keys, self.settings.fal_user_id, self.timestamp)
+
+
+@functools.cache
+def app() -> App:
+    """This container's application, wired when it is first asked for.
+
+    Raises:
+        SettingsError: an environment variable or a preset is wrong.
+    """
+    return App(Settings.from_environment(os.environ))

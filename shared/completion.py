@@ -1,0 +1,164 @@
+"""Completion: what fal made is stored, and the job is settled, once."""
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+from pydantic import ValidationError
+
+from shared.app import App
+from shared.downloads import Download
+from shared.endpoints import Result
+from shared.errors import (
+    ModelFailedError,
+    OutputRefusedError,
+    OutputUnavailableError,
+    StatusConflictError,
+    UnreadableError,
+)
+from shared.fal import read_error
+from shared.jobs import AT_FAL, Job, JobError, JobStatus, Output, unix_seconds
+from shared.observability import logger
+from shared.webhooks import Delivery
+
+STORE_SECONDS = 10
+"""How long storing may take within a delivery: fal waits 15 s for the answer."""
+STORE_AGAIN_SECONDS = 30
+"""When a job whose outputs could not be stored in time is taken up again."""
+MAX_RESULT_BYTES = 100_000
+"""The largest result kept with a job; a larger one carries its pictures inside, and is fetched again instead."""
+
+
+def complete(app: App, delivery: Delivery) -> Job:
+    """Settle the job of a delivery; a delivery that comes again finds it settled and changes nothing.
+
+    Raises:
+        StatusConflictError: fal's word is about no job, or about another request or attempt than the job's.
+        UnreadableError: the result that the delivery lacks cannot be had now; fal shall deliver again.
+        StillInProgressError: the same.
+    """
+    target = delivery.target
+    if not delivery.succeeded:
+        error = read_error(delivery.payload)
+        return _settle(app, delivery, JobStatus.FAILED, error=error.model_dump())
+    if delivery.payload is None:
+        return _complete_without_payload(app, delivery)
+    try:
+        result = Result.model_validate(delivery.payload)
+    except ValidationError:
+        return _settle(app, delivery, JobStatus.FAILED, error=_error("unreadable_result", "fal's result has no images"))
+    to, changes = store(app, result, target.output_key, target.job_id)
+    return _settle(app, delivery, to, **changes)
+
+
+def _complete_without_payload(app: App, delivery: Delivery) -> Job:
+    """Fetch the result: it was too large or too odd for a webhook call, but it is there, and paid for."""
+    job = app.jobs.get(delivery.target.job_id)
+    job = _same_request(StatusConflictError(job), delivery)
+    if job.status.is_settled:
+        return job
+    if job.request is None:
+        raise UnreadableError("the delivery came before fal's answer to the submission was noted")
+    return fetch_and_store(app, job)
+
+
+def _settle(app: App, delivery: Delivery, to: JobStatus, **changes: Any) -> Job:
+    target = delivery.target
+    try:
+        job = app.jobs.settle_delivered(target.job_id, target.attempt, delivery.request_id, to, **changes)
+    except StatusConflictError as conflict:
+        job = _same_request(conflict, delivery)
+        logger.info("delivery came again", job_id=job.job_id, status=job.status)
+        return job
+    logger.info("job delivered", job_id=job.job_id, status=job.status)
+    return job
+
+
+def _same_request(conflict: StatusConflictError, delivery: Delivery) -> Job:
+    """The job, if the delivery is about it and only late; else the conflict goes on to the caller."""
+    job = conflict.job
+    about_it = job is not None and job.attempt == delivery.target.attempt
+    if job is None or not about_it or (job.request and job.request.request_id != delivery.request_id):
+        raise conflict
+    return job
+
+
+def fetch_and_store(app: App, job: Job) -> Job:
+    """Finish a job at fal without a delivery: fetch its result, store it, settle the job.
+
+    Raises:
+        UnreadableError: fal cannot be asked now.
+        StillInProgressError: fal is not done.
+    """
+    if job.status not in AT_FAL or job.request is None:
+        raise ValueError(f"a job that is {job.status} has no result at fal")
+    try:
+        result = Result.model_validate_json(job.result_json) if job.result_json else app.fal.result(job.request)
+        to, changes = store(app, result, job.output_key, job.job_id)
+    except ModelFailedError as error:
+        to, changes = JobStatus.FAILED, {"error": _error(error.kind, str(error))}
+    try:
+        if to is job.status:
+            return app.jobs.postpone(job, changes["check_at"])
+        return app.jobs.move(job, to, **changes)
+    except StatusConflictError as conflict:
+        return conflict.job or job
+
+
+def store(app: App, result: Result, output_key: str, job_id: str) -> tuple[JobStatus, dict[str, Any]]:
+    """Store a result's images side by side, and say which move that makes.
+
+    Every picture is held here and checked before the first is put, so that a result is stored whole or not at all.
+    """
+    deadline = time.monotonic() + STORE_SECONDS
+    urls = {index: image.url for index, image in enumerate(result.images) if image.url}
+    seed = None if result.seed is None else str(result.seed)
+    if not urls:
+        return JobStatus.FAILED, {"error": _error("no_media_generated", "fal's result names no picture"), "seed": seed}
+    try:
+        with ExitStack() as stack, ThreadPoolExecutor(max_workers=len(urls)) as pool:
+            downloads = list(
+                pool.map(lambda url: stack.enter_context(app.downloads.fetch(url, deadline)), urls.values())
+            )
+            outputs = list(
+                pool.map(lambda item: _put(app, output_key, job_id, *item), zip(urls, downloads, strict=True))
+            )
+    except OutputRefusedError as error:
+        return JobStatus.FAILED, {"error": _error("output_refused", str(error)), "seed": seed}
+    except OutputUnavailableError as error:
+        return JobStatus.STORING, _kept(app, result, str(error)) | {"seed": seed}
+    return JobStatus.SUCCEEDED, {"outputs": _dump(outputs), "seed": seed, "error": None}
+
+
+def _put(app: App, output_key: str, job_id: str, index: int, download: Download) -> Output:
+    key = output_key.format(index=index, ext=download.extension)
+    app.images.store(key, download.file, download.content_type, job_id)
+    width, height = download.dimensions or (None, None)
+    return Output(
+        index=index,
+        key=key,
+        content_type=download.content_type,
+        width=width,
+        height=height,
+        bytes=download.size,
+        sha256=download.sha256,
+    )
+
+
+def _kept(app: App, result: Result, reason: str) -> dict[str, Any]:
+    text = result.model_dump_json()
+    return {
+        "error": _error("output_unavailable", reason),
+        "result_json": text if len(text) <= MAX_RESULT_BYTES else None,
+        "check_at": unix_seconds(app.now()) + STORE_AGAIN_SECONDS,
+    }
+
+
+def _dump(outputs: Iterable[Output]) -> list[dict[str, Any]]:
+    return [output.model_dump(exclude_none=True) for output in outputs]
+
+
+def _error(kind: str, message: str) -> dict[str, str]:
+    return JobError(type=kind, message=message).model_dump()

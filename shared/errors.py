@@ -1,0 +1,132 @@
+"""Every error that Darkroom raises on purpose, as one tree.
+
+DarkroomError
+├── InvalidSubmissionError     theirs: 422, names the fields
+│   └── KeyReusedError         an Idempotency-Key came again with another body
+├── JobNotFoundError           theirs: 404
+├── StatusConflictError        another writer moved the job first; carries the job as it is
+├── InvalidDeliveryError       theirs: a webhook call that is not fal's word about this job
+├── SigningKeysUnavailableError ours: fal's public keys cannot be had
+├── UploadSkippedError         an upload that is no business of ours, with the reason
+├── UploadRejectedError        an upload that can never be edited, with the reason
+├── SettingsError              a setting or presets.yaml is wrong; says which
+├── FalError
+│   ├── NotAcceptedError       proven not to be at fal; may be tried again
+│   │   └── ProviderLockedError the account or its key is refused
+│   ├── RefusedError           fal said no to this request for good
+│   ├── ReplyLostError         fal may or may not have the request
+│   ├── UnreadableError        fal cannot be asked right now
+│   ├── StillInProgressError   the result is not there yet
+│   └── ModelFailedError       the request was worked on and failed
+├── OutputRefusedError         an output that must not be stored, for good
+└── OutputUnavailableError     an output that could not be had now
+
+Each class docstring says whose fault it is and what follows.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shared.jobs import Job
+
+
+class DarkroomError(Exception):
+    """The root: `except DarkroomError` catches whatever Darkroom raises on purpose."""
+
+
+class InvalidSubmissionError(DarkroomError):
+    """The submission breaks rules: `faults` maps each field, in the caller's own terms, to what is wrong with it.
+
+    Nothing was written or sent.
+    """
+
+    def __init__(self, faults: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{field}: {message}" for field, message in faults.items()))
+        self.faults = faults
+
+
+class KeyReusedError(InvalidSubmissionError):
+    """The Idempotency-Key belongs to a job with another body."""
+
+    def __init__(self) -> None:
+        super().__init__({"Idempotency-Key": "this key was used with another body"})
+
+
+class JobNotFoundError(DarkroomError):
+    """No such job, or none that this owner may see."""
+
+
+class StatusConflictError(DarkroomError):
+    """A conditional write found the job moved on (`job`), or gone (None)."""
+
+    def __init__(self, job: "Job | None") -> None:
+        super().__init__(f"the job is {job.status}" if job else "there is no such job")
+        self.job = job
+
+
+class InvalidDeliveryError(DarkroomError):
+    """The webhook call is refused: it is forged, stale, altered, or about something else."""
+
+
+class SigningKeysUnavailableError(DarkroomError):
+    """fal's public keys could not be fetched and none are kept: ours, fal shall deliver again."""
+
+
+class UploadSkippedError(DarkroomError):
+    """The object is not an upload to edit: nothing to do, nothing to record."""
+
+
+class UploadRejectedError(DarkroomError):
+    """The upload cannot be edited: its jobs fail with `kind` and this reason."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class SettingsError(DarkroomError):
+    """A setting or a preset is wrong; the message says which and why."""
+
+
+class FalError(DarkroomError):
+    """Something at fal, or on the way there."""
+
+
+class NotAcceptedError(FalError):
+    """The request provably did not enter fal's queue: trying again cannot pay twice."""
+
+
+class ProviderLockedError(NotAcceptedError):
+    """fal refuses the account or its key (401, 402, 403): every job would fare the same."""
+
+
+class RefusedError(FalError):
+    """fal refused this very request: another try would be refused too."""
+
+
+class ReplyLostError(FalError):
+    """The request went out and no readable answer came back: fal may have it, and bill it."""
+
+
+class UnreadableError(FalError):
+    """A status or a result could not be read now; nothing is known."""
+
+
+class StillInProgressError(FalError):
+    """fal has not finished the request."""
+
+
+class ModelFailedError(FalError):
+    """fal finished the request with an error; `kind` is fal's own error type."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class OutputRefusedError(DarkroomError):
+    """The output breaks a rule for what may be stored (host, size, type): no second try will help."""
+
+
+class OutputUnavailableError(DarkroomError):
+    """The output's host did not hand it over in time: another try may."""

@@ -1,0 +1,187 @@
+"""fal's queue: submit, status, result, cancel (fal docs: queue)."""
+
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+from pydantic import ValidationError
+
+from shared.endpoints import Endpoint, Result
+from shared.errors import (
+    ModelFailedError,
+    NotAcceptedError,
+    ProviderLockedError,
+    RefusedError,
+    ReplyLostError,
+    StillInProgressError,
+    UnreadableError,
+)
+from shared.jobs import JobError, Request
+
+START_TIMEOUT = 3600
+"""Seconds within which fal must start a request or give it up; after that an attempt is dead unless it began."""
+
+LOCKED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+"""Failures that come before the first byte of a request: refused, no route, DNS, TLS."""
+
+
+class FalClient:
+    """A thin client that never repeats a POST: fal has no idempotency key and bills every one that it accepts.
+
+    The key is only ever sent to the origin of `queue_url`: URLs that fal returns are put onto it, which changes nothing
+    for fal itself, and lets a gateway answer with fal's own URLs.
+    """
+
+    def __init__(
+        self, http: httpx.Client, queue_url: str, auth_scheme: str, key: Callable[[bool], str], output_expiry: int
+    ) -> None:
+        self._http = http
+        self._queue_url = queue_url
+        self._auth_scheme = auth_scheme
+        self._key = key
+        self._output_expiry = output_expiry
+
+    def submit(self, endpoint: Endpoint, arguments: dict[str, Any], webhook_url: str) -> Request:
+        """Queue one request, billed once accepted.
+
+        Raises:
+            NotAcceptedError: it did not get into the queue, provably.
+            ProviderLockedError: the account or the key is refused.
+            RefusedError: fal will not have this request.
+            ReplyLostError: it may be in the queue.
+        """
+        url = f"{self._queue_url}/{endpoint}?fal_webhook={quote(webhook_url, safe='')}"
+        response = self._post(url, arguments, self._key(False))
+        if response.status_code == HTTPStatus.UNAUTHORIZED and (fresh := self._key(True)):
+            # A 401 is no acceptance, so once more with the key read anew costs nothing: it may have been rotated.
+            response = self._post(url, arguments, fresh)
+        return self._read_submitted(response)
+
+    def _post(self, url: str, arguments: dict[str, Any], key: str) -> httpx.Response:
+        lifecycle = json.dumps({"expiration_duration_seconds": self._output_expiry})
+        headers = {
+            "Authorization": f"{self._auth_scheme} {key}",
+            "X-Fal-Request-Start-Timeout": str(START_TIMEOUT),
+            "X-Fal-Request-Timeout": str(START_TIMEOUT),
+            "X-Fal-Object-Lifecycle-Preference": lifecycle,
+        }
+        try:
+            return self._http.post(url, json=arguments, headers=headers)
+        except NEVER_SENT as error:
+            raise NotAcceptedError(f"fal could not be reached: {type(error).__name__}") from error
+        except httpx.TransportError as error:
+            raise ReplyLostError(f"fal's answer was lost: {type(error).__name__}") from error
+
+    def _read_submitted(self, response: httpx.Response) -> Request:
+        status, body = response.status_code, _json(response)
+        if response.is_success:
+            try:
+                return Request.model_validate(body)
+            except ValidationError as error:
+                raise ReplyLostError("fal's answer could not be read") from error
+        message = f"fal answered {status}: {read_error(body, response.headers).message}"
+        if status in LOCKED:
+            raise ProviderLockedError(message)
+        if status in {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}:
+            raise NotAcceptedError(message)
+        if status == HTTPStatus.SERVICE_UNAVAILABLE and isinstance(body, dict) and "detail" in body:
+            # fal's own 503 says that the request was not taken; an ingress's page says nothing about it.
+            raise NotAcceptedError(message)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
+            raise ReplyLostError(message)
+        raise RefusedError(message)
+
+    def status(self, request: Request) -> str:
+        """The queue's word on a request: IN_QUEUE, IN_PROGRESS or COMPLETED, and the last also when it failed.
+
+        Raises:
+            UnreadableError: fal could not be asked.
+            ModelFailedError: fal does not know the request (any more).
+        """
+        response = self._read("GET", request.status_url)
+        body = _json(response)
+        if response.is_success and isinstance(body, dict) and isinstance(body.get("status"), str):
+            return str(body["status"])
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            raise ModelFailedError("request_not_found", "fal does not know the request any more")
+        raise UnreadableError(f"fal answered {response.status_code}")
+
+    def result(self, request: Request) -> Result:
+        """The result of a finished request.
+
+        Raises:
+            StillInProgressError: it is not finished.
+            ModelFailedError: it failed, or its result has expired.
+            UnreadableError: fal could not be asked, or said something that is no result.
+        """
+        response = self._read("GET", request.response_url)
+        status, body = response.status_code, _json(response)
+        if response.is_success:
+            try:
+                return Result.model_validate(body)
+            except ValidationError as error:
+                raise UnreadableError("fal's result could not be read") from error
+        if status in LOCKED or status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise UnreadableError(f"fal answered {status}")
+        failure = read_error(body, response.headers)
+        if status == HTTPStatus.BAD_REQUEST and "in progress" in failure.message:
+            raise StillInProgressError(failure.message)
+        if status == HTTPStatus.NOT_FOUND:
+            raise ModelFailedError("result_expired", "fal does not keep the result any more")
+        if not isinstance(body, dict) or "detail" not in body:
+            raise UnreadableError(f"fal answered {status}")
+        raise ModelFailedError(failure.type, failure.message)
+
+    def cancel(self, request: Request) -> bool:
+        """Ask fal to drop a request; False when it is too late. Even True does not promise that nothing is billed.
+
+        Raises:
+            UnreadableError: fal could not be asked.
+        """
+        response = self._read("PUT", request.cancel_url)
+        if response.is_success:
+            return True
+        if response.status_code in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
+            return False
+        raise UnreadableError(f"fal answered {response.status_code}")
+
+    def _read(self, method: str, url: str) -> httpx.Response:
+        headers = {"Authorization": f"{self._auth_scheme} {self._key(False)}"}
+        try:
+            return self._http.request(method, self._rebased(url), headers=headers)
+        except httpx.TransportError as error:
+            raise UnreadableError(f"fal could not be asked: {type(error).__name__}") from error
+
+    def _rebased(self, url: str) -> str:
+        if url.startswith(f"{self._queue_url}/"):
+            return url
+        parts = urlsplit(url)
+        return self._queue_url + parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def read_error(body: object, headers: httpx.Headers | None = None) -> JobError:
+    """fal's error in both of its shapes: a list of details by the model, a text by the infrastructure.
+
+    Source: fal docs, errors. Only types and sentences are taken: `input` echoes prompts and URLs.
+    """
+    detail = body.get("detail") if isinstance(body, dict) else None
+    if isinstance(detail, list) and detail and isinstance(detail[0], dict):
+        sentences = [
+            f"{'.'.join(map(str, item.get('loc', [])))}: {item.get('msg')}" for item in detail if isinstance(item, dict)
+        ]
+        return JobError(type=str(detail[0].get("type") or "model_error"), message="; ".join(sentences)[:1000])
+    kind = body.get("error_type") if isinstance(body, dict) else None
+    if not kind and headers:
+        kind = headers.get("X-Fal-Error-Type")
+    return JobError(type=str(kind or "fal_error"), message=str(detail)[:1000] if detail else "no reason given")

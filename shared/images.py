@@ -1,0 +1,69 @@
+"""Pictures in S3: inputs that fal reads by presigned URL, outputs that are stored, links for callers."""
+
+from typing import TYPE_CHECKING, BinaryIO
+
+from botocore.exceptions import ClientError
+
+from shared.errors import UploadRejectedError
+from shared.image_formats import HEAD_BYTES, sniff
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+INPUT_LINK_SECONDS = 6 * 3600
+"""How long fal may read an input, as its queue can be long; the link ends with the credentials that signed it too."""
+OUTPUT_LINK_SECONDS = 3600
+MAX_INPUT_BYTES = 50 * 1024 * 1024
+"""fal's toolkit downloads no larger image (fal source: toolkit/image)."""
+JOB_MARK = "darkroom-job"
+"""Object metadata that marks our outputs, so that they are known wherever they are copied to."""
+
+
+class Images:
+    """Reads and writes pictures in the stack's buckets."""
+
+    def __init__(self, s3: "S3Client", outputs_bucket: str) -> None:
+        self._s3 = s3
+        self._outputs_bucket = outputs_bucket
+
+    def check_input(self, bucket: str, key: str) -> bool:
+        """Make sure, by its first bytes, that an object can be edited; True where it is an output of ours.
+
+        Raises:
+            UploadRejectedError: it is gone, too large, or no picture of an accepted format.
+        """
+        try:
+            # A range of the first bytes shows the format, and its answer the size and the marks as well.
+            answer = self._s3.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{HEAD_BYTES - 1}")
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in {"NoSuchKey", "404"}:
+                raise UploadRejectedError("upload_gone", "the object does not exist (any more)") from error
+            if code in {"InvalidRange", "416"}:
+                raise UploadRejectedError("not_an_image", "the object is empty") from error
+            raise
+        head = answer["Body"].read()
+        answer["Body"].close()
+        if sniff(head) is None:
+            raise UploadRejectedError("not_an_image", "the object is no jpg, png, webp, gif or avif picture")
+        if int(answer["ContentRange"].rpartition("/")[2]) > MAX_INPUT_BYTES:
+            raise UploadRejectedError("file_too_large", f"the object is larger than {MAX_INPUT_BYTES} bytes")
+        return JOB_MARK in answer["Metadata"]
+
+    def input_link(self, bucket: str, key: str) -> str:
+        """A URL with which fal reads an input; made anew for each attempt."""
+        return self._s3.generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=INPUT_LINK_SECONDS
+        )
+
+    def output_link(self, key: str) -> str:
+        """A URL with which a caller reads an output for an hour."""
+        return self._s3.generate_presigned_url(
+            "get_object", Params={"Bucket": self._outputs_bucket, "Key": key}, ExpiresIn=OUTPUT_LINK_SECONDS
+        )
+
+    def store(self, key: str, file: BinaryIO, content_type: str, job_id: str) -> None:
+        """Put one output, streamed from its file; the same key and bytes again change nothing."""
+        self._s3.put_object(
+            Bucket=self._outputs_bucket, Key=key, Body=file, ContentType=content_type, Metadata={JOB_MARK: job_id}
+        )

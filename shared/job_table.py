@@ -1,0 +1,224 @@
+"""The job table: every write is conditional on the status that it leaves, and knows itself again by a nonce."""
+
+import base64
+import json
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from shared.errors import StatusConflictError
+from shared.jobs import AT_FAL, MOVES, OPEN_SHARDS, Job, JobStatus, moment_text, unix_seconds
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+MOST_KEYS = 100
+"""How many jobs one read takes; DynamoDB's own bound for a batch."""
+RETENTION = 90 * 24 * 3600
+"""Seconds for which a settled job is kept."""
+
+
+class JobTable:
+    """Jobs in DynamoDB. A write whose reply was lost, and which the SDK repeated, is recognised as our own."""
+
+    def __init__(
+        self, client: "DynamoDBClient", table: str, now: Callable[[], datetime], nonce: Callable[[], str]
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._now = now
+        self._nonce = nonce
+
+    def create(self, job: Job) -> Job:
+        """Write a job that is not there yet.
+
+        Raises:
+            StatusConflictError: a job of this id is there; carries it.
+        """
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=_to_item(job),
+                ConditionExpression="attribute_not_exists(job_id)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            return _own_write(error, job.nonce)
+        return job
+
+    def move(self, job: Job, to: JobStatus, **changes: Any) -> Job:
+        """Move a job that was read, or made, here: from its status and attempt to another.
+
+        Raises:
+            StatusConflictError: it is no longer where it was; carries it as it is.
+        """
+        if to not in MOVES[job.status]:
+            raise ValueError(f"a job does not move from {job.status} to {to}")
+        return self._update(job.job_id, self._entering(to) | changes, _still(job))
+
+    def settle_delivered(self, job_id: str, attempt: int, request_id: str, to: JobStatus, **changes: Any) -> Job:
+        """Move a job on fal's word about an attempt, without reading it first.
+
+        Raises:
+            StatusConflictError: it is settled, at another attempt, or known under another request.
+        """
+        origins = sorted(status for status in AT_FAL if to in MOVES[status])
+        statuses = {f":from_{index}": status.value for index, status in enumerate(origins)}
+        expression = (
+            f"#status IN ({', '.join(statuses)}) AND attempt = :from_attempt"
+            " AND (attribute_not_exists(#request) OR #request.request_id = :from_request)"
+        )
+        condition = Condition(expression, {**statuses, ":from_attempt": attempt, ":from_request": request_id})
+        return self._update(job_id, self._entering(to) | changes, condition)
+
+    def _entering(self, to: JobStatus) -> dict[str, Any]:
+        now = self._now()
+        changes = {"status": to.value, "reason": None, "check_at": None, "updated_at": moment_text(now)}
+        if to.is_settled:
+            expires_at = unix_seconds(now) + RETENTION
+            settled = {
+                "settled_at": moment_text(now),
+                "expires_at": expires_at,
+                "open_shard": None,
+                "result_json": None,
+            }
+            return changes | settled
+        return changes
+
+    def postpone(self, job: Job, check_at: int) -> Job:
+        """Set when an open job is looked at next, without moving it.
+
+        Raises:
+            StatusConflictError: it moved meanwhile.
+        """
+        return self._update(job.job_id, {"check_at": check_at}, _still(job))
+
+    def _update(self, job_id: str, changes: dict[str, Any], condition: "Condition") -> Job:
+        nonce = self._nonce()
+        changes = {**changes, "nonce": nonce}
+        sets = [f"#{name} = :{name}" for name, value in changes.items() if value is not None]
+        removes = [f"#{name}" for name, value in changes.items() if value is None]
+        values = {f":{name}": value for name, value in changes.items() if value is not None} | condition.values
+        names = {*changes, "status"} | ({"request"} if "#request" in condition.expression else set())
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key={"job_id": {"S": job_id}},
+                UpdateExpression=f"SET {', '.join(sets)}" + (f" REMOVE {', '.join(removes)}" if removes else ""),
+                ConditionExpression=condition.expression,
+                ExpressionAttributeNames={f"#{name}": name for name in names},
+                ExpressionAttributeValues={name: TypeSerializer().serialize(value) for name, value in values.items()},
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            return _own_write(error, nonce)
+        return _from_item(answer["Attributes"])
+
+    def get(self, job_id: str) -> Job | None:
+        """The job, as it is at this moment."""
+        answer = self._client.get_item(TableName=self._table, Key={"job_id": {"S": job_id}}, ConsistentRead=True)
+        return _from_item(answer["Item"]) if "Item" in answer else None
+
+    def list_owned(
+        self, owner: str, wanted: Callable[[Job], bool], limit: int, cursor: str | None
+    ) -> tuple[list[Job], str | None]:
+        """An owner's jobs that are wanted, newest first, and where to go on.
+
+        Raises:
+            ValueError: the cursor is none of ours.
+        """
+        jobs: list[Job] = []
+        page: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": "by_owner",
+            "KeyConditionExpression": "#owner = :owner",
+            "ExpressionAttributeNames": {"#owner": "owner"},
+            "ExpressionAttributeValues": {":owner": {"S": owner}},
+            "ScanIndexForward": False,
+            "Limit": MOST_KEYS,
+        }
+        if cursor:
+            page["ExclusiveStartKey"] = _read_cursor(cursor, owner)
+        while True:
+            answer = self._client.query(**page)
+            found = {job.job_id: job for job in self._get_many([item["job_id"]["S"] for item in answer["Items"]])}
+            for item in answer["Items"]:
+                job = found.get(item["job_id"]["S"])
+                if job and wanted(job):
+                    if len(jobs) == limit:
+                        return jobs, _write_cursor(jobs[-1])
+                    jobs.append(job)
+            if "LastEvaluatedKey" not in answer:
+                return jobs, None
+            page["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _get_many(self, job_ids: list[str]) -> Iterable[Job]:
+        wanted: dict[str, Any] = (
+            {self._table: {"Keys": [{"job_id": {"S": job_id}} for job_id in job_ids]}} if job_ids else {}
+        )
+        while wanted:
+            answer = self._client.batch_get_item(RequestItems=wanted)
+            yield from (_from_item(item) for item in answer["Responses"].get(self._table, []))
+            # A throttled table hands keys back unread.
+            wanted = answer["UnprocessedKeys"]
+
+    def list_due(self, now: int, limit: int) -> list[str]:
+        """Ids of open jobs whose time has come, the longest waiting of each shard first."""
+        due: list[tuple[int, str]] = []
+        for shard in range(OPEN_SHARDS):
+            answer = self._client.query(
+                TableName=self._table,
+                IndexName="due",
+                KeyConditionExpression="open_shard = :shard AND check_at <= :now",
+                ExpressionAttributeValues={":shard": {"S": str(shard)}, ":now": {"N": str(now)}},
+                Limit=limit,
+            )
+            due += [(int(item["check_at"]["N"]), item["job_id"]["S"]) for item in answer["Items"]]
+        return [job_id for _, job_id in sorted(due)[:limit]]
+
+
+class Condition(NamedTuple):
+    """What must hold of a row for a write to happen; its values are named `:from_…`, apart from what is written."""
+
+    expression: str
+    values: dict[str, Any]
+
+
+def _still(job: Job) -> Condition:
+    values = {":from_status": job.status.value, ":from_attempt": job.attempt}
+    return Condition("#status = :from_status AND attempt = :from_attempt", values)
+
+
+def _to_item(job: Job) -> dict[str, Any]:
+    row = job.model_dump(mode="json", exclude_none=True) | {"open_shard": job.open_shard}
+    return {name: TypeSerializer().serialize(value) for name, value in row.items() if value is not None}
+
+
+def _from_item(item: Any) -> Job:
+    return Job.model_validate({name: TypeDeserializer().deserialize(value) for name, value in item.items()})
+
+
+def _own_write(error: ClientError, nonce: str) -> Job:
+    if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+        raise error
+    item = error.response.get("Item")
+    job = _from_item(item) if item else None
+    if job and job.nonce == nonce:
+        return job
+    raise StatusConflictError(job) from error
+
+
+def _write_cursor(job: Job) -> str:
+    key = [job.owner, moment_text(job.created_at), job.job_id]
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str, owner: str) -> dict[str, Any]:
+    key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    if not (isinstance(key, list) and len(key) == 3 and key[0] == owner and all(isinstance(part, str) for part in key)):  # noqa: PLR2004 - owner, created_at, job_id
+        raise ValueError("not a cursor of this owner")
+    return {name: {"S": part} for name, part in zip(("owner", "created_at", "job_id"), key, strict=True)}

@@ -1,0 +1,129 @@
+"""Presets: named arguments with a prompt, and the uploads that they apply to."""
+
+import string
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.endpoints import ARGUMENTS, Arguments, Endpoint, Tier
+from shared.errors import SettingsError
+from shared.jobs import Upload
+
+DEFAULT_OUTPUT_KEY = "{preset}/{path}/{job_id}-{index}.{ext}"
+"""Where outputs go unless a preset says otherwise; the job id keeps every version of an upload apart."""
+
+KEY_FIELDS = {"preset", "path", "job_id", "index", "ext"}
+
+
+class UploadPattern(BaseModel):
+    """Uploads whose key begins with `prefix` and ends with `suffix`, whose letter case does not matter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prefix: str = ""
+    suffix: str = ""
+
+    def matches(self, key: str) -> bool:
+        """Whether the key fits."""
+        return key.startswith(self.prefix) and key.lower().endswith(self.suffix.lower())
+
+
+class Preset(BaseModel):
+    """A named, validated set of arguments; the endpoint follows from `tier` and the images unless it is named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    description: str = ""
+    uploads: list[UploadPattern] = []
+    endpoint: Endpoint | None = None
+    tier: Tier | None = None
+    arguments: dict[str, Any]
+    output_key: str = Field(default=DEFAULT_OUTPUT_KEY, min_length=1, max_length=128)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.endpoint and self.tier:
+            raise ValueError("tier: endpoint already says which tier it is; name one of them")
+        if self.arguments.get("sync_mode"):
+            raise ValueError("arguments.sync_mode: not in a preset; the pictures would come inside the webhook call")
+        if {"image_url", "image_urls"} & self.arguments.keys():
+            raise ValueError("arguments: a preset has no images of its own; they come from the upload or the caller")
+        self._check_output_key()
+        if self.uploads and self.endpoint and not self._model_fields_of(self.endpoint) & {"image_url", "image_urls"}:
+            raise ValueError("uploads: this endpoint takes no image, so no upload can start it")
+        self._check_arguments()
+        return self
+
+    def _check_output_key(self) -> None:
+        fields = {name for _, name, _, _ in string.Formatter().parse(self.output_key) if name is not None}
+        if unknown := fields - KEY_FIELDS:
+            raise ValueError(f"output_key: unknown {sorted(unknown)}; it may use {sorted(KEY_FIELDS)}")
+        if self.arguments.get("num_images", 1) != 1 and "index" not in fields:
+            raise ValueError("output_key: several images need {index}, or one would overwrite the other")
+        if not fields & {"path", "job_id"}:
+            raise ValueError("output_key: needs {path} or {job_id}, or every job would overwrite the last")
+
+    def _check_arguments(self) -> None:
+        endpoint = self.endpoint or Endpoint.KONTEXT
+        images = {"image_url": "x", "image_urls": ["x"]}
+        present = {field: images[field] for field in self._model_fields_of(endpoint) & images.keys()}
+        try:
+            ARGUMENTS[endpoint].model_validate(self.arguments | present)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"arguments.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+    @staticmethod
+    def _model_fields_of(endpoint: Endpoint) -> set[str]:
+        return set(ARGUMENTS[endpoint].model_fields)
+
+    def applies_to(self, upload: Upload) -> bool:
+        """Whether this upload is to be edited with this preset."""
+        return any(pattern.matches(upload.key) for pattern in self.uploads)
+
+    def arguments_for(self, upload: Upload) -> tuple[Endpoint, Arguments]:
+        """What to send for one upload, its image as an s3:// reference."""
+        endpoint = self.endpoint or Endpoint.choose(self.tier or "pro", images=1)
+        reference = f"s3://{upload.bucket}/{upload.key}"
+        images = (
+            {"image_urls": [reference]} if "image_urls" in self._model_fields_of(endpoint) else {"image_url": reference}
+        )
+        return endpoint, ARGUMENTS[endpoint].model_validate(self.arguments | images)
+
+
+def output_key(template: str, *, preset: str | None, path: str, job_id: str) -> str:
+    """The key with all but {index} and {ext} filled in, which are known only when an output is there."""
+    filled = {"preset": preset or "jobs", "path": path, "job_id": job_id, "index": "{index}", "ext": "{ext}"}
+    # A user's key may hold braces of its own: they are doubled, as the last filling halves them again.
+    escaped = {
+        name: value if name in {"index", "ext"} else value.replace("{", "{{").replace("}", "}}")
+        for name, value in filled.items()
+    }
+    return template.format(**escaped)
+
+
+def load_presets(file: Path) -> dict[str, Preset]:
+    """Read presets.yaml.
+
+    Raises:
+        SettingsError: the file breaks a rule; names the preset and the field.
+    """
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{file.name}: {error}") from error
+    presets = content.get("presets", {}) if isinstance(content, dict) else None
+    if not isinstance(presets, dict):
+        raise SettingsError(f"{file.name}: expected a mapping `presets` of names to presets")
+    loaded: dict[str, Preset] = {}
+    for name, body in presets.items():
+        try:
+            loaded[name] = Preset.model_validate({"name": name, **(body or {})})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, ("presets", name, *first["loc"])))
+            raise SettingsError(f"{file.name}: {where}: {first['msg']}") from None
+    return loaded

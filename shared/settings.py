@@ -1,0 +1,81 @@
+"""Every environment variable that Darkroom reads, typed, read once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from shared.errors import SettingsError
+
+PRESETS_FILE = Path(__file__).resolve().parent.parent / "presets.yaml"
+
+
+class WebhookSecret(BaseModel):
+    """Where fal delivers, the API's base URL, and the key of the MAC in each webhook URL."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    mac_key: str
+
+
+class Settings(BaseModel):
+    """The settings of one function; each field is the environment variable of its name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    job_table: Annotated[str, Field(min_length=1)]
+    inputs_bucket: Annotated[str, Field(min_length=1)]
+    outputs_bucket: Annotated[str, Field(min_length=1)]
+    upload_owner: Annotated[str, Field(min_length=1)] = "uploads"
+    fal_queue_url: str = "https://queue.fal.run"
+    fal_jwks_url: tuple[str, ...] = (
+        "https://rest.fal.ai/.well-known/jwks.json",
+        "https://rest.alpha.fal.ai/.well-known/jwks.json",
+    )
+    fal_output_hosts: tuple[str, ...] = ()
+    fal_output_expiry: Annotated[int, Field(ge=3600)] = 86_400
+    fal_auth_scheme: Literal["Key", "Bearer"] = "Key"
+    fal_user_id: str = ""
+    fal_key: str = ""
+    fal_key_secret: str = ""
+    webhook_secret: str = ""
+    tokens_secret: str = ""
+
+    @field_validator("fal_jwks_url", "fal_output_hosts", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("fal_queue_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("expected an http(s) address without query")
+        return value.rstrip("/")
+
+    @field_validator("fal_output_hosts")
+    @classmethod
+    def _are_hosts_or_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            parts = urlsplit(entry if "://" in entry else f"https://{entry}")
+            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.username:
+                raise ValueError(f"{entry!r} is neither a host nor an origin")
+        return value
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings; an empty variable counts as absent.
+
+        Raises:
+            SettingsError: one is missing or wrong; names the variable.
+        """
+        given = {name: environment[name.upper()] for name in cls.model_fields if environment.get(name.upper())}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise SettingsError(f"{str(first['loc'][0]).upper()}: {first['msg']}") from None

@@ -1,0 +1,264 @@
+"""The system in one process: the real handlers and adapters, moto for AWS, the emulator for fal, one clock for all."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import boto3
+import httpx
+import pytest
+from moto import mock_aws
+
+import shared.app
+from functions import authorize, callback, jobs, submit, sweep
+from local.aws import create_stack
+from local.fal import Emulator, EmulatorSettings, ManualClock
+from local.resources import load_template
+from shared.app import App
+from shared.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+PHOTOS = ROOT / "events" / "photos"
+FAL = "http://127.0.0.1:8787"
+API = "https://api.example"
+TOKENS = json.dumps({hashlib.sha256(b"token of the shop").hexdigest(): "shop"})
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "POWERTOOLS_METRICS_DISABLED": "true",
+}
+SETTINGS = {
+    "JOB_TABLE": "darkroom-jobs",
+    "INPUTS_BUCKET": "darkroom-inputs",
+    "OUTPUTS_BUCKET": "darkroom-outputs",
+    "UPLOAD_OWNER": "shop",
+    "FAL_QUEUE_URL": FAL,
+    "FAL_JWKS_URL": f"{FAL}/.well-known/jwks.json",
+    "FAL_OUTPUT_HOSTS": FAL,
+    "FAL_KEY_SECRET": "darkroom/fal-key",
+    "WEBHOOK_SECRET": "darkroom/webhook",
+    "TOKENS_SECRET": "darkroom/tokens",
+}
+
+
+class Context(SimpleNamespace):
+    """Lambda's context, with all the time in the world."""
+
+    function_name = "darkroom-test"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:darkroom-test"
+    aws_request_id = "00000000-0000-0000-0000-000000000000"
+    milliseconds = 60_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        """As much time as the test says."""
+        return self.milliseconds
+
+
+@dataclass
+class System:
+    """Darkroom whole: its application, fal, and the ways in."""
+
+    app: App
+    fal: Emulator
+    deliveries: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+    aws_calls: list[str] = field(default_factory=list)
+    context: Any = field(default_factory=Context)
+
+    @property
+    def s3(self) -> Any:
+        """Plain boto3, as a user has it."""
+        return boto3.client("s3")
+
+    def put(self, key: str, photo: str = "coffee.png", bucket: str = "darkroom-inputs") -> dict[str, Any]:
+        """Put a photo in the inputs bucket, and give the EventBridge event that S3 makes of it."""
+        content = (PHOTOS / photo).read_bytes()
+        etag = self.s3.put_object(Bucket=bucket, Key=key, Body=content)["ETag"].strip('"')
+        return self.created(key, etag=etag, size=len(content), bucket=bucket)
+
+    @staticmethod
+    def created(
+        key: str, *, etag: str = "e", size: int = 1, bucket: str = "darkroom-inputs", sequencer: str = "0055"
+    ) -> dict[str, Any]:
+        """The EventBridge event of an object."""
+        item = {"key": key, "size": size, "etag": etag, "sequencer": sequencer}
+        detail = {"bucket": {"name": bucket}, "object": item}
+        return {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+
+    def upload(self, *events: Any) -> list[str]:
+        """Hand events to SubmitFromUpload as one batch, and give the ids of the messages that failed."""
+        records = [
+            {
+                "messageId": str(index),
+                "body": event if isinstance(event, str) else json.dumps(event),
+                "eventSource": "aws:sqs",
+            }
+            for index, event in enumerate(events)
+        ]
+        answer = submit.from_upload({"Records": records}, self.context)
+        return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
+
+    def http(
+        self, method: str, url: str, *, owner: str | None = "shop", body: bytes = b"", **headers: str
+    ) -> dict[str, Any]:
+        """Call the API as API Gateway would call its functions."""
+        parts = urlsplit(url)
+        event: dict[str, Any] = {
+            "version": "2.0",
+            "routeKey": "$default",
+            "rawPath": parts.path,
+            "rawQueryString": parts.query,
+            "headers": {name.lower().replace("_", "-"): value for name, value in headers.items()},
+            "queryStringParameters": dict(parse_qsl(parts.query, keep_blank_values=True)),
+            "requestContext": {"http": {"method": method, "path": parts.path}, "stage": "$default"},
+            "body": body.decode() if body else None,
+            "isBase64Encoded": False,
+        }
+        if owner:
+            event["requestContext"]["authorizer"] = {"lambda": {"owner": owner}}
+        handler = submit.from_api if method == "POST" else jobs.handler
+        answer: dict[str, Any] = handler(event, self.context)
+        return answer
+
+    def post(self, body: Any, *, owner: str = "shop", **headers: str) -> tuple[int, dict[str, Any]]:
+        """POST /jobs, and give status and JSON of the answer."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        answer = self.http("POST", "/jobs", owner=owner, body=content, content_type="application/json", **headers)
+        return answer["statusCode"], json.loads(answer["body"])
+
+    def get(self, path: str, *, owner: str = "shop") -> tuple[int, dict[str, Any]]:
+        """GET a path, and give status and JSON of the answer."""
+        answer = self.http("GET", path, owner=owner)
+        return answer["statusCode"], json.loads(answer["body"])
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """The job as its owner sees it."""
+        status, body = self.get(f"/jobs/{job_id}")
+        assert status == 200
+        return body
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """All jobs of the shop, newest first."""
+        found: list[dict[str, Any]] = self.get("/jobs?limit=100")[1]["jobs"]
+        return found
+
+    def deliver(self, url: str, headers: dict[str, str], body: bytes, timeout: float = 15) -> int:
+        """Take one webhook call as API Gateway would; the tests may hold it back, spoil it or send it again."""
+        del timeout
+        self.deliveries.append((url, headers, body))
+        self.answers.append(self.call_back(url, headers, body))
+        return self.answers[-1]
+
+    def call_back(self, url: str, headers: dict[str, str], body: bytes) -> int:
+        """Hand a webhook call to the callback function, and give the status that it answers."""
+        names = {name.lower(): value for name, value in headers.items()}
+        parts = urlsplit(url)
+        event = {
+            "version": "2.0",
+            "rawPath": parts.path,
+            "headers": names,
+            "queryStringParameters": dict(parse_qsl(parts.query)),
+            "pathParameters": {"job_id": parts.path.rpartition("/")[2]},
+            "requestContext": {"http": {"method": "POST", "path": parts.path}},
+            "body": body.decode(),
+            "isBase64Encoded": False,
+        }
+        return int(callback.handler(event, self.context)["statusCode"])
+
+    def sweep(self) -> int:
+        """Let the clock's function run once."""
+        return int(sweep.handler({}, self.context)["advanced"])
+
+    def row(self, job_id: str) -> dict[str, Any] | None:
+        """The row of a job as the table holds it."""
+        answer = boto3.client("dynamodb").get_item(TableName="darkroom-jobs", Key={"job_id": {"S": job_id}})
+        return answer.get("Item")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows of the table."""
+        items: list[dict[str, Any]] = boto3.client("dynamodb").scan(TableName="darkroom-jobs")["Items"]
+        return items
+
+    def requests(self) -> list[dict[str, Any]]:
+        """What fal accepted, and bills."""
+        with httpx.Client(transport=httpx.WSGITransport(app=self.fal), base_url=FAL) as client:
+            answer = client.get("/emulator/requests").json()
+        found: list[dict[str, Any]] = answer["requests"]
+        return found
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "FAL_"))]:
+        monkeypatch.delenv(name)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+def read_object(url: str) -> bytes:
+    """Read an object by its presigned URL, as fal's runner would."""
+    parts = urlsplit(url)
+    bucket = (parts.hostname or "").partition(".")[0]
+    return bytes(boto3.client("s3").get_object(Bucket=bucket, Key=unquote(parts.path[1:]))["Body"].read())
+
+
+@pytest.fixture
+def make_system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., System]]:
+    """Builds a system; settings may differ from the usual ones."""
+    with mock_aws():
+        webhook = {"url": API, "mac_key": "k" * 64}
+        create_stack(load_template(), secrets={"Webhook": json.dumps(webhook), "FalKey": "id:secret", "Tokens": TOKENS})
+        systems: list[System] = []
+
+        def make(settings: dict[str, str] | None = None, **fal_settings: Any) -> System:
+            clock = ManualClock()
+            fal = Emulator(
+                EmulatorSettings(
+                    **{"megapixels": 0.01, "public_url": FAL, "allow_private_webhooks": True, **fal_settings}
+                ),
+                clock=clock,
+                fetch=read_object,
+                deliver=lambda *call: built.deliver(*call),  # noqa: PLW0108 - tests put another `deliver` in its place
+            )
+            app = App(
+                Settings.from_environment(SETTINGS | (settings or {})),
+                http=httpx.Client(transport=httpx.WSGITransport(app=fal)),
+                now=lambda: datetime.fromtimestamp(clock.now(), UTC),
+            )
+            built = System(app, fal)
+            app.client = recording_client(built.aws_calls)
+            for module in (submit, callback, jobs, sweep, authorize):
+                monkeypatch.setattr(module, "app", lambda: app)
+            systems.append(built)
+            return built
+
+        yield make
+        for built in systems:
+            built.app.http.close()
+
+
+def recording_client(calls: list[str]) -> Callable[[str], Any]:
+    """Clients that note every call that leaves them, the SDK's own repetitions among them."""
+
+    def client(service: str) -> Any:
+        made = shared.app.aws_client(service)
+        made.meta.events.register("before-send", lambda event_name, **_: calls.append(event_name.split(".")[-1]))
+        return made
+
+    return client
+
+
+@pytest.fixture
+def system(make_system: Callable[..., System]) -> System:
+    """The system with its usual settings."""
+    return make_system()

@@ -1,0 +1,41 @@
+"""Who may pass, and as whom."""
+
+from typing import Any
+
+import pytest
+
+from functions import authorize
+
+
+def ask(system: Any, **headers: str) -> Any:
+    """Ask the authorizer about a call with these headers."""
+    return authorize.handler({"version": "2.0", "headers": headers}, system.context)
+
+
+@pytest.mark.parametrize("header", ["Bearer token of the shop", "bearer token of the shop"])
+def test_a_known_token_has_an_owner(system: Any, header: str) -> None:
+    """The secret holds the token's hash and the owner."""
+    assert ask(system, authorization=header) == {"isAuthorized": True, "context": {"owner": "shop"}}
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer ", "Bearer wrong", "Basic token of the shop", "token of the shop"]
+)
+def test_anything_else_may_not_pass(system: Any, header: str) -> None:
+    """Wrong tokens and other schemes are refused."""
+    assert ask(system, authorization=header) == {"isAuthorized": False, "context": {"owner": ""}}
+
+
+def test_without_a_header_nobody_passes(system: Any) -> None:
+    """API Gateway refuses such calls itself; so does this."""
+    assert ask(system)["isAuthorized"] is False
+
+
+def test_tokens_are_read_once_in_five_minutes(system: Any) -> None:
+    """The secret is kept in memory, and read again when it is old, so that a new token works soon."""
+    ask(system, authorization="Bearer x")
+    ask(system, authorization="Bearer x")
+    assert system.aws_calls == ["GetSecretValue"]
+    system.fal.advance(301)
+    ask(system, authorization="Bearer x")
+    assert system.aws_calls == ["GetSecretValue"] * 2

@@ -1,0 +1,101 @@
+"""fal's storage: tokens, uploads whole and in parts."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.local.fal.conftest import Fal
+
+BASE = "http://127.0.0.1:8787"
+
+
+@pytest.fixture
+def token(fal: "Fal") -> dict[str, str]:
+    """Give the header that a fresh CDN token makes."""
+    found = fal.http.post("/storage/auth/token?storage_type=fal-cdn-v3", json={}).json()
+    return {"Authorization": f"{found['token_type']} {found['token']}"}
+
+
+def test_a_token_names_its_base_and_its_end(fal: "Fal") -> None:
+    """Four fields; the end is an ISO time with a zone, and the key is asked for."""
+    found = fal.http.post("/storage/auth/token?storage_type=fal-cdn-v3", json={}).json()
+    assert set(found) == {"token", "token_type", "base_url", "expires_at"}
+    assert found["base_url"] == BASE
+    assert datetime.fromisoformat(found["expires_at"]).timestamp() == fal.emulator.clock.now() + 3600
+    fal.set(keys=["other:key"])
+    assert fal.http.post("/storage/auth/token", json={}).status_code == 401
+
+
+def test_bytes_are_uploaded_in_one_call(fal: "Fal", token: dict[str, str]) -> None:
+    """The answer names a public URL that gives them back with their type."""
+    headers = token | {"Content-Type": "image/png", "X-Fal-File-Name": "my cat.png"}
+    url = fal.http.post("/files/upload", content=b"bytes", headers=headers).json()["access_url"]
+    assert url.startswith(f"{BASE}/files/")
+    assert url.endswith("/mycat.png")
+    answer = fal.http.get(url, headers={"Authorization": ""})
+    assert (answer.content, answer.headers["content-type"]) == (b"bytes", "image/png")
+
+
+def test_an_upload_ends_with_its_lifecycle(fal: "Fal", token: dict[str, str]) -> None:
+    """X-Fal-Object-Lifecycle is the name that this endpoint reads."""
+    headers = token | {"X-Fal-Object-Lifecycle": '{"expiration_duration_seconds": 60}'}
+    url = fal.http.post("/files/upload", content=b"bytes", headers=headers).json()["access_url"]
+    fal.emulator.advance(59)
+    assert fal.http.get(url).status_code == 200
+    fal.emulator.advance(2)
+    assert fal.http.get(url).status_code == 404
+
+
+def test_an_upload_needs_a_token_in_force(fal: "Fal", token: dict[str, str]) -> None:
+    """The account's key is no token, and a token lasts an hour."""
+    assert fal.http.post("/files/upload", content=b"x").status_code == 401
+    fal.emulator.advance(3601)
+    assert fal.http.post("/files/upload", content=b"x", headers=token).status_code == 401
+
+
+def test_an_initiated_upload_is_put_once(fal: "Fal") -> None:
+    """The address is the permission: bytes are put there without a key, and not twice."""
+    given = {"file_name": "a.webp", "content_type": "image/webp"}
+    found = fal.http.post("/storage/upload/initiate?storage_type=gcs", json=given).json()
+    assert fal.http.get(found["file_url"]).status_code == 404
+    puts = [fal.http.put(found["upload_url"], content=b"web", headers={"Authorization": ""}) for _ in range(2)]
+    assert [one.status_code for one in puts] == [200, 404]
+    answer = fal.http.get(found["file_url"])
+    assert (answer.content, answer.headers["content-type"]) == (b"web", "image/webp")
+
+
+def test_a_large_file_is_uploaded_in_parts(fal: "Fal", token: dict[str, str]) -> None:
+    """Parts come in any order, each is answered with an etag, and complete joins them."""
+    headers = token | {"Content-Type": "video/mp4", "X-Fal-File-Name": "film.mp4"}
+    begun = fal.http.post("/files/upload/multipart", headers=headers).json()
+    parts = []
+    for number, content in ((2, b"second"), (1, b"first")):
+        answer = fal.http.put(
+            f"{begun['access_url']}/multipart/{begun['uploadId']}/{number}", content=content, headers=token
+        )
+        parts.append({"partNumber": number, "etag": answer.headers["etag"]})
+    assert fal.http.get(begun["access_url"]).status_code == 404
+    url = f"{begun['access_url']}/multipart/{begun['uploadId']}/complete"
+    assert fal.http.post(url, json={"parts": [{"partNumber": 3, "etag": "x"}]}, headers=token).status_code == 400
+    assert fal.http.post(url, json={"parts": parts}, headers=token).status_code == 200
+    answer = fal.http.get(begun["access_url"])
+    assert (answer.content, answer.headers["content-type"]) == (b"firstsecond", "video/mp4")
+
+
+def test_parts_of_an_unknown_upload_are_refused(fal: "Fal", token: dict[str, str]) -> None:
+    """An upload that was never begun has no address."""
+    assert fal.http.put("/files/a/multipart/b/1", content=b"x", headers=token).status_code == 404
+    assert fal.http.post("/files/a/multipart/b/complete", json={"parts": []}, headers=token).status_code == 404
+    assert fal.http.put("/files/a", content=b"x").status_code == 404
+    assert fal.http.post("/storage/elsewhere").status_code == 404
+
+
+def test_what_was_uploaded_is_an_input(fal: "Fal", token: dict[str, str], photo: bytes) -> None:
+    """A runner reads the emulator's own files without the network, and no other of their addresses."""
+    url = fal.http.post("/files/upload", content=photo, headers=token).json()["access_url"]
+    edit = "fal-ai/flux-pro/kontext"
+    assert fal.call({"prompt": "a", "image_url": url}, edit).status_code == 200
+    lost = fal.call({"prompt": "a", "image_url": url + "x"}, edit)
+    assert lost.json()["detail"][0]["type"] == "file_download_error"

@@ -1,0 +1,236 @@
+"""The whole stack as its user has it: `python -m local` in a process, boto3 and HTTP from outside."""
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+
+from local.aws import session
+from local.settings import ROOT, claim, free_ports
+
+PHOTOS = ROOT / "events" / "photos"
+TOKEN = {"Authorization": "Bearer local"}
+DEADLINE = 30
+T = TypeVar("T")
+
+
+@dataclass
+class Running:
+    """A stack in a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    ports: dict[str, int]
+    output: Path
+
+    @property
+    def api(self) -> str:
+        """The API's address."""
+        return f"http://127.0.0.1:{self.ports['API_PORT']}"
+
+    @property
+    def aws(self) -> str:
+        """The AWS stand-in's address."""
+        return f"http://127.0.0.1:{self.ports['AWS_PORT']}"
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        """Ask the API."""
+        return httpx.get(f"{self.api}{path}", headers=headers or TOKEN)
+
+    def open_ports(self) -> list[str]:
+        """Say which ports somebody still answers on."""
+        return [name for name, port in self.ports.items() if is_open(port)]
+
+
+def is_open(port: int) -> bool:
+    """Whether anybody answers on a port of this machine."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_for(look: Callable[[], T | None], what: str, seconds: float = DEADLINE) -> T:
+    """Look again and again until there is something to see."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not come within {seconds} s")
+
+
+@contextmanager
+def launched(folder: Path) -> Iterator[Running]:
+    """Launch a stack on free ports; whatever is left of it in the end is killed."""
+    ports = free_ports()
+    output = folder / "output"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("FAL_", "AWS_"))}
+    # A profile that a user may have, and that is not there.
+    environment |= {"AWS_PROFILE": "nobody", "TMPDIR": str(folder)} | {name: str(port) for name, port in ports.items()}
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local"], cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
+        )
+    try:
+        yield Running(process, ports, output)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One stack for the tests that only use it; its end is a test as well."""
+    with launched(tmp_path_factory.mktemp("stack")) as stack:
+
+        def ready() -> bool:
+            assert stack.process.poll() is None, stack.output.read_text()
+            return is_open(stack.ports["API_PORT"]) and stack.get("/health").status_code == 200
+
+        wait_for(ready, "the API")
+        settings = f"http://127.0.0.1:{stack.ports['FAL_PORT']}/emulator/settings"
+        httpx.patch(settings, json={"queue_seconds": 0.1, "run_seconds": 0.2}).raise_for_status()
+        yield stack
+        check_end(stack, signal.SIGTERM)
+
+
+def check_end(stack: Running, number: signal.Signals) -> None:
+    """Make sure that a signal ends everything at once."""
+    began = time.monotonic()
+    stack.process.send_signal(number)
+    assert stack.process.wait(10) == 0
+    assert time.monotonic() - began < 3
+    assert stack.open_ports() == []
+
+
+def outputs_of(running: Running, prefix: str) -> list[str]:
+    """The keys in the outputs bucket under a prefix."""
+    with closing(session().client("s3", endpoint_url=running.aws)) as s3:
+        listed = s3.list_objects_v2(Bucket="darkroom-outputs", Prefix=prefix).get("Contents", [])
+        return [item["Key"] for item in listed]
+
+
+def has_outputs(running: Running, prefix: str, count: int) -> bool:
+    """Whether so many outputs are under a prefix."""
+    return len(outputs_of(running, prefix)) == count
+
+
+def settled(running: Running, job_id: str) -> dict[str, Any]:
+    """The job once it is settled."""
+
+    def look() -> dict[str, Any] | None:
+        job: dict[str, Any] = running.get(f"/jobs/{job_id}").json()
+        return job if job["status"] in {"succeeded", "failed", "cancelled"} else None
+
+    return wait_for(look, f"the end of job {job_id}")
+
+
+def test_it_says_where_everything_is(running: Running) -> None:
+    """The terminal shows addresses, buckets, table, token and the log."""
+    text = wait_for(running.output.read_text, "the text")
+    for part in (
+        running.api,
+        running.aws,
+        "darkroom-inputs",
+        "darkroom-jobs",
+        "token: local",
+        "curl ",
+        "upload_file",
+        ".log",
+    ):
+        assert part in text
+
+
+def test_an_upload_is_edited(running: Running) -> None:
+    """A photo under a preset's prefix is edited, each time it is uploaded; its jobs belong to the local owner."""
+    for count in (1, 2):
+        with closing(session().client("s3", endpoint_url=running.aws)) as s3:
+            s3.upload_file(str(PHOTOS / "chelsea.png"), "darkroom-inputs", "sketch/cat & co.png")
+        wait_for(partial(has_outputs, running, "pencil-sketch/sketch/cat & co/", count), f"output {count}")
+    jobs = running.get("/jobs?limit=100").json()["jobs"]
+    assert [job["preset"] for job in jobs if job["upload"]] == ["pencil-sketch", "pencil-sketch"]
+
+
+def test_a_posted_job_succeeds(running: Running) -> None:
+    """A job that is posted can be read until it has succeeded, and its link gives the picture."""
+    with closing(session().client("s3", endpoint_url=running.aws)) as s3:
+        s3.upload_file(str(PHOTOS / "coffee.png"), "darkroom-inputs", "mine/coffee.png")
+    body = {"prompt": "Make the cup blue", "image_url": "mine/coffee.png", "tier": "max", "output_format": "png"}
+    answer = httpx.post(f"{running.api}/jobs", json=body, headers=TOKEN)
+    assert answer.status_code == 202
+    job_id = answer.json()["job_id"]
+    assert answer.headers["Location"] == f"/jobs/{job_id}"
+    job = settled(running, job_id)
+    assert (job["status"], job["endpoint"], job["error"]) == ("succeeded", "fal-ai/flux-pro/kontext/max", None)
+    (output,) = job["outputs"]
+    picture = httpx.get(output["url"]).content
+    assert hashlib.sha256(picture).hexdigest() == output["sha256"]
+    assert picture.startswith(b"\x89PNG")
+
+
+def test_who_may_call(running: Running) -> None:
+    """Without token 401, with a wrong one 403, and health needs none."""
+    assert running.get("/jobs", Accept="*/*").status_code == 401
+    assert running.get("/jobs", Authorization="Bearer wrong").status_code == 403
+    assert running.get("/health", Accept="*/*").json() == {"status": "ok"}
+
+
+def test_a_wrong_body_is_a_problem_that_names_the_field(running: Running) -> None:
+    """The functions' own answers come through as they are."""
+    answer = httpx.post(f"{running.api}/jobs", json={"prompt": "x", "num_images": 9}, headers=TOKEN)
+    assert answer.status_code == 422
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["errors"][0]["field"] == "num_images"
+
+
+def test_ctrl_c_ends_a_stack_that_is_still_starting(tmp_path: Path) -> None:
+    """A signal in the middle of the start leaves nothing behind either."""
+    with launched(tmp_path) as stack:
+        wait_for(partial(is_open, stack.ports["AWS_PORT"]), "AWS")
+        check_end(stack, signal.SIGINT)
+
+
+def test_nothing_outlives_a_stack_that_was_killed(tmp_path: Path) -> None:
+    """When the stack is killed outright, its children notice and end."""
+    with launched(tmp_path) as stack:
+        for name in ("AWS_PORT", "FAL_PORT"):
+            wait_for(partial(is_open, stack.ports[name]), name)
+        stack.process.kill()
+        stack.process.wait()
+        wait_for(lambda: not stack.open_ports(), "the end of the children", 5)
+
+
+@pytest.mark.parametrize("variable", ["API_PORT", "AWS_PORT", "FAL_PORT"])
+def test_a_taken_port_is_named(tmp_path: Path, variable: str) -> None:
+    """A port that somebody has ends it with one line that names the variable."""
+    ports = free_ports()
+    with claim(variable, ports[variable]) as taken:
+        taken.listen()
+        environment = os.environ | {"TMPDIR": str(tmp_path)} | {name: str(port) for name, port in ports.items()}
+        done = subprocess.run(
+            [sys.executable, "-m", "local"],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {variable}: port {ports[variable]} is taken")
+    assert not any(is_open(port) for port in ports.values())
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,65 @@
+"""What keeps a stack from running."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from local.settings import Fal, LocalError, Ports, free_ports
+from local.stack import Child, Stack
+
+
+def make(**environment: str) -> Stack:
+    """A stack on free ports that is not started."""
+    ports = Ports.read(free_ports_as_text())
+    return Stack(ports, Fal.choose(environment, ports))
+
+
+def free_ports_as_text() -> dict[str, str]:
+    """Free ports as environment variables."""
+    return {name: str(port) for name, port in free_ports().items()}
+
+
+def test_a_setting_that_the_template_refuses() -> None:
+    """A setting is checked by the rules of the template's parameters, as a deployment would."""
+    with pytest.raises(LocalError, match="FalAuthScheme: 'Basic' is not one of Key, Bearer"):
+        make(FAL_QUEUE_URL="http://127.0.0.1:9", FAL_AUTH_SCHEME="Basic")
+
+
+def test_the_address_of_fal_is_told() -> None:
+    """The stack says which fal its functions talk to."""
+    assert make(FAL_QUEUE_URL="http://127.0.0.1:9").fal_url == "http://127.0.0.1:9"
+    assert make(FAL_KEY="a:b").fal_url == "https://queue.fal.run"
+
+
+def test_a_child_that_ends_by_itself_ends_the_stack() -> None:
+    """A stand-in that dies is named with its exit status."""
+    stack = make()
+    process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    process.wait()
+    stack._children.append(Child("AWS stand-in", process))  # noqa: SLF001 - a stand-in that dies cannot be had from outside
+    with pytest.raises(LocalError, match="the AWS stand-in ended with status 3"):
+        stack.watch()
+
+
+def test_a_child_that_will_not_end_is_killed() -> None:
+    """A stand-in that ignores the request to end is killed soon after."""
+    script = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('x', flush=True); signal.pause()"
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own words
+    with process:
+        assert process.stdout
+        process.stdout.readline()
+        Child("stubborn", process).end()
+    assert process.returncode == -9
+
+
+def test_a_broken_handler_is_named() -> None:
+    """A handler that cannot be imported ends the start with its name, and leaves nothing behind."""
+    stack = make(FAL_QUEUE_URL="http://127.0.0.1:9")
+    broken = replace(stack.template.functions["Sweep"], handler="functions.sweep.nobody")
+    stack.template = replace(stack.template, functions={"Sweep": broken})
+    with pytest.raises(LocalError, match=r"a function does not start: .*functions\.sweep\.nobody"), stack:
+        pass
+    assert all(child.process.returncode is not None for child in stack._children)  # noqa: SLF001 - as above
+    stack.log.unlink()

@@ -1,0 +1,282 @@
+"""The verifier: one valid delivery, and each test spoils one thing."""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from nacl.signing import SigningKey
+
+from shared.errors import InvalidDeliveryError, SigningKeysUnavailableError
+from shared.settings import WebhookSecret
+from shared.webhooks import SigningKeys, Target, Verifier, read_jwks, sign, signed_message
+
+KEY = SigningKey(bytes(range(32)))
+NOW = 1_700_000_000
+SECRET = WebhookSecret(url="https://api.example", mac_key="k" * 64)
+TARGET = Target("0123abcd", 1, "jobs/o/0123abcd-{index}.{ext}")
+BODY = b'{"error": null, "gateway_request_id": "r1", "payload": {"images": []}, "request_id": "r1", "status": "OK"}'
+SPKI_ORDER = 2**252 + 27742317777372353535851937790883648493
+
+
+def jwks(*keys: SigningKey) -> bytes:
+    """A JWKS document with unpadded keys, as fal publishes it."""
+    encoded = [base64.urlsafe_b64encode(bytes(key.verify_key)).decode().rstrip("=") for key in keys]
+    return json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x} for x in encoded]}).encode()
+
+
+def query(target: Target = TARGET, secret: WebhookSecret = SECRET) -> dict[str, str]:
+    """The query of the URL that fal was given."""
+    return dict(httpx.URL(target.url(secret)).params)
+
+
+class KeyServer:
+    """Answers the JWKS URL, counts how often it was asked, and can be down."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.status = 200
+        self.asked: list[str] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer one call."""
+        self.asked.append(str(request.url))
+        if self.status == 0:
+            raise httpx.ConnectError("down")
+        return httpx.Response(self.status, content=self.body)
+
+
+class Clock:
+    """Seconds that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = float(NOW)
+
+    def __call__(self) -> float:
+        """Give the time."""
+        return self.now
+
+
+@pytest.fixture
+def server() -> KeyServer:
+    """A key server with fal's key."""
+    return KeyServer(jwks(SigningKey(b"\1" * 32), KEY))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of verifier and keys."""
+    return Clock()
+
+
+@pytest.fixture
+def make(server: KeyServer, clock: Clock) -> Callable[..., Verifier]:
+    """Builds a verifier; it may be pinned to an account."""
+
+    def build(user_id: str = "") -> Verifier:
+        http = httpx.Client(transport=httpx.MockTransport(server))
+        return Verifier(
+            lambda: SECRET, SigningKeys(http, ("https://one/jwks", "https://two/jwks"), clock), user_id, clock
+        )
+
+    return build
+
+
+def headers(body: bytes = BODY, **changes: Any) -> dict[str, str]:
+    """Valid headers of a body, but for the changes."""
+    return sign(KEY, **{"request_id": "r1", "user_id": "user_1", "timestamp": NOW, "body": body, **changes})
+
+
+def test_the_known_vector_is_signed_as_fal_signs() -> None:
+    """Message, public key and signature equal the figures that were computed from fal's description."""
+    assert (
+        signed_message("r1", "user_1", str(NOW), BODY)
+        == b"r1\nuser_1\n1700000000\n44d5e73d85a825fb0bf53a4ff78c767d760b202dad0a08c11b8b616c23779d45"
+    )
+    signature = headers()["x-fal-webhook-signature"]
+    assert signature.startswith("f7ebbaf2ae75c61eae1b6545820d40b2")
+    assert signature.endswith("02809a90c72bcc1be8b7d04f6de8c521c53a9b802bca4a817803")
+
+
+def test_a_true_delivery_is_read(make: Callable[..., Verifier]) -> None:
+    """All checks pass, and the delivery says which job, attempt, key and request it is about."""
+    delivery = make().verify(TARGET.job_id, query(), headers(), BODY)
+    assert (delivery.target, delivery.request_id, delivery.succeeded) == (TARGET, "r1", True)
+    assert delivery.payload == {"images": []}
+
+
+def _flip(text: str) -> str:
+    return ("0" if text[0] != "0" else "1") + text[1:]
+
+
+def _with(name: str, value: str | None) -> dict[str, str]:
+    given = headers() | ({name: value} if value is not None else {})
+    return {key: item for key, item in given.items() if value is not None or key != name}
+
+
+def _non_canonical(signature: str) -> str:
+    scalar = int.from_bytes(bytes.fromhex(signature[64:]), "little") + SPKI_ORDER
+    return signature[:64] + scalar.to_bytes(32, "little").hex()
+
+
+SIGNATURE = "x-fal-webhook-signature"
+SPOILED: dict[str, tuple[str, dict[str, str], dict[str, str], bytes]] = {
+    "no request id": (TARGET.job_id, query(), _with("x-fal-webhook-request-id", None), BODY),
+    "no user id": (TARGET.job_id, query(), _with("x-fal-webhook-user-id", None), BODY),
+    "no timestamp": (TARGET.job_id, query(), _with("x-fal-webhook-timestamp", None), BODY),
+    "no signature": (TARGET.job_id, query(), _with(SIGNATURE, None), BODY),
+    "another request id": (TARGET.job_id, query(), _with("x-fal-webhook-request-id", "r2"), BODY),
+    "another user id": (TARGET.job_id, query(), _with("x-fal-webhook-user-id", "user_2"), BODY),
+    "another timestamp": (TARGET.job_id, query(), _with("x-fal-webhook-timestamp", str(NOW + 1)), BODY),
+    "a timestamp in words": (TARGET.job_id, query(), _with("x-fal-webhook-timestamp", "now"), BODY),
+    "a doubled timestamp": (TARGET.job_id, query(), _with("x-fal-webhook-timestamp", f"{NOW},{NOW}"), BODY),
+    "a flipped signature": (TARGET.job_id, query(), _with(SIGNATURE, _flip(headers()[SIGNATURE])), BODY),
+    "a short signature": (TARGET.job_id, query(), _with(SIGNATURE, headers()[SIGNATURE][:-2]), BODY),
+    "a doubled signature": (TARGET.job_id, query(), _with(SIGNATURE, ",".join([headers()[SIGNATURE]] * 2)), BODY),
+    "a signature not of hex": (TARGET.job_id, query(), _with(SIGNATURE, "g" * 128), BODY),
+    "an empty signature": (TARGET.job_id, query(), _with(SIGNATURE, "0" * 128), BODY),
+    "a non-canonical signature": (TARGET.job_id, query(), _with(SIGNATURE, _non_canonical(headers()[SIGNATURE])), BODY),
+    "a changed body": (TARGET.job_id, query(), headers(), BODY.replace(b"OK", b"ok")),
+    "a re-serialised body": (
+        TARGET.job_id,
+        query(),
+        headers(),
+        json.dumps(json.loads(BODY), separators=(",", ":")).encode(),
+    ),
+    "a body cut short": (TARGET.job_id, query(), headers(), BODY[:-1]),
+    "301 s old": (TARGET.job_id, query(), headers(timestamp=NOW - 301), BODY),
+    "301 s ahead": (TARGET.job_id, query(), headers(timestamp=NOW + 301), BODY),
+    "a stranger's key": (
+        TARGET.job_id,
+        query(),
+        sign(SigningKey(b"\2" * 32), request_id="r1", user_id="user_1", timestamp=NOW, body=BODY),
+        BODY,
+    ),
+    "another job": ("ffff", query(), headers(), BODY),
+    "another attempt": (TARGET.job_id, query() | {"attempt": "2"}, headers(), BODY),
+    "another key": (TARGET.job_id, query() | {"key": "index.html"}, headers(), BODY),
+    "no MAC": (TARGET.job_id, {"attempt": "1", "key": TARGET.output_key}, headers(), BODY),
+    "another MAC": (TARGET.job_id, query() | {"mac": _flip(query()["mac"])}, headers(), BODY),
+    "a MAC of another secret": (TARGET.job_id, query(secret=WebhookSecret(url="", mac_key="x")), headers(), BODY),
+    "no query": (TARGET.job_id, {}, headers(), BODY),
+    "a body that is no JSON": (TARGET.job_id, query(), headers(b"no"), b"no"),
+    "a body that is a list": (TARGET.job_id, query(), headers(b"[]"), b"[]"),
+    "a third status": (
+        TARGET.job_id,
+        query(),
+        headers(BODY.replace(b'"OK"', b'"MAYBE"')),
+        BODY.replace(b'"OK"', b'"MAYBE"'),
+    ),
+    "a body about another request": (
+        TARGET.job_id,
+        query(),
+        headers(BODY.replace(b"r1", b"r2")),
+        BODY.replace(b"r1", b"r2"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SPOILED)
+def test_whatever_is_spoiled_is_refused(make: Callable[..., Verifier], what: str) -> None:
+    """One thing wrong with a true delivery, and it is none."""
+    with pytest.raises(InvalidDeliveryError):
+        make().verify(*SPOILED[what])
+
+
+@pytest.mark.parametrize("offset", [-300, 0, 300])
+def test_five_minutes_either_way_are_tolerated(make: Callable[..., Verifier], offset: int) -> None:
+    """The tolerance includes its ends."""
+    assert make().verify(TARGET.job_id, query(), headers(timestamp=NOW + offset), BODY).request_id == "r1"
+
+
+def test_a_pinned_account_refuses_others(make: Callable[..., Verifier]) -> None:
+    """A delivery that fal signed for another account is refused where the account is set."""
+    assert make("user_1").verify(TARGET.job_id, query(), headers(), BODY).request_id == "r1"
+    with pytest.raises(InvalidDeliveryError, match="another account"):
+        make("user_1").verify(TARGET.job_id, query(), headers(user_id="user_2"), BODY)
+
+
+def test_a_retried_request_is_known_by_its_gateway_id(make: Callable[..., Verifier]) -> None:
+    """After fal's own retry the header may name the last try; the delivery is about the request."""
+    body = BODY.replace(b'"gateway_request_id": "r1"', b'"gateway_request_id": "r9"')
+    delivery = make().verify(TARGET.job_id, query(), headers(body, request_id="r9"), body)
+    assert delivery.request_id == "r1"
+
+
+def test_keys_are_fetched_once(make: Callable[..., Verifier], server: KeyServer) -> None:
+    """Many deliveries need one look at the key server."""
+    verifier = make()
+    for _ in range(5):
+        verifier.verify(TARGET.job_id, query(), headers(), BODY)
+    assert server.asked == ["https://one/jwks"]
+
+
+def test_rotated_keys_are_found(make: Callable[..., Verifier], server: KeyServer, clock: Clock) -> None:
+    """A signature by a new key makes the verifier look again, once five minutes have passed."""
+    server.body = jwks(SigningKey(b"\1" * 32))
+    verifier = make()
+    with pytest.raises(InvalidDeliveryError):
+        verifier.verify(TARGET.job_id, query(), headers(), BODY)
+    server.body = jwks(KEY)
+    clock.now += 301
+    assert verifier.verify(TARGET.job_id, query(), headers(timestamp=NOW + 301), BODY).request_id == "r1"
+
+
+def test_a_flood_of_forgeries_fetches_keys_once(make: Callable[..., Verifier], server: KeyServer) -> None:
+    """However many forged calls come within five minutes, the key server is asked once."""
+    verifier = make()
+    for _ in range(200):
+        with pytest.raises(InvalidDeliveryError):
+            verifier.verify(TARGET.job_id, query(), _with(SIGNATURE, "1" * 128), BODY)
+    assert len(server.asked) == 1
+
+
+def test_the_second_key_server_is_asked_when_the_first_is_down(clock: Clock) -> None:
+    """fal's keys stand under two addresses, and either is enough."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(500) if request.url.host == "one" else httpx.Response(200, content=jwks(KEY))
+
+    http = httpx.Client(transport=httpx.MockTransport(answer))
+    keys = SigningKeys(http, ("https://one/jwks", "https://two/jwks"), clock)
+    assert keys.current() == [KEY.verify_key]
+
+
+@pytest.mark.parametrize("trouble", ["down", "empty", "not json", "oversized", "error"])
+def test_without_keys_it_is_our_fault(
+    make: Callable[..., Verifier], server: KeyServer, clock: Clock, trouble: str
+) -> None:
+    """A key server that gives no keys makes fal deliver again; keys that are kept outlive it, however old."""
+    kept = make()
+    assert kept.verify(TARGET.job_id, query(), headers(), BODY).succeeded
+    server.status = {"down": 0, "error": 500}.get(trouble, 200)
+    server.body = {"empty": b'{"keys": []}', "not json": b"<html>", "oversized": b" " * 70_000}.get(trouble, b"")
+    with pytest.raises(SigningKeysUnavailableError):
+        make().verify(TARGET.job_id, query(), headers(), BODY)
+    clock.now += 2 * 24 * 3600
+    assert kept.verify(TARGET.job_id, query(), headers(timestamp=int(clock.now)), BODY).succeeded
+
+
+def test_odd_entries_of_a_key_set_are_passed_over() -> None:
+    """Keys of another kind, or damaged ones, do not spoil the rest."""
+    odd: list[Any] = [
+        {"kty": "RSA"},
+        {"kty": "OKP", "crv": "Ed25519", "x": "short"},
+        {"kty": "OKP", "crv": "Ed25519"},
+        7,
+    ]
+    document = {"keys": odd + json.loads(jwks(KEY))["keys"]}
+    assert read_jwks(json.dumps(document).encode()) == [KEY.verify_key]
+
+
+def test_a_small_order_key_verifies_nothing() -> None:
+    """A key set that names the neutral point lets no made-up signature through."""
+    neutral = base64.urlsafe_b64encode(b"\1" + b"\0" * 31).decode().rstrip("=")
+    document = json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": neutral}]}).encode()
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, content=document)))
+    verifier = Verifier(lambda: SECRET, SigningKeys(http, ("https://one/jwks",), lambda: NOW), "", lambda: NOW)
+    forged = headers() | {SIGNATURE: (b"\1" + b"\0" * 63).hex()}
+    with pytest.raises(InvalidDeliveryError):
+        verifier.verify(TARGET.job_id, query(), forged, BODY)

@@ -1,0 +1,91 @@
+"""template.yaml and the code agree."""
+
+import importlib
+import re
+
+import pytest
+
+from local.resources import Template, load_template
+from shared.jobs import Job
+from shared.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def template() -> Template:
+    """The template with its defaults."""
+    return load_template()
+
+
+def test_every_handler_is_there(template: Template) -> None:
+    """Each function of the template names a callable of the code."""
+    for function in template.functions.values():
+        module, _, name = function.handler.rpartition(".")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_every_function_gets_every_setting(template: Template) -> None:
+    """Each setting is an environment variable of each function, but for the key, which stands in no variable on AWS."""
+    wanted = {name.upper() for name in Settings.model_fields} - {"FAL_KEY"}
+    for function in template.functions.values():
+        own = {name for name in function.environment if not name.startswith("POWERTOOLS_")}
+        assert own == wanted
+        assert Settings.from_environment(function.environment).fal_queue_url == "https://queue.fal.run"
+
+
+def test_defaults_of_the_template_are_those_of_the_code(template: Template) -> None:
+    """A function without parameters behaves as one without variables."""
+    given = Settings.from_environment(template.functions["Callback"].environment)
+    needed = {
+        "JOB_TABLE": given.job_table,
+        "INPUTS_BUCKET": given.inputs_bucket,
+        "OUTPUTS_BUCKET": given.outputs_bucket,
+    }
+    alone = Settings.from_environment(needed)
+    for name in (
+        "fal_queue_url",
+        "fal_jwks_url",
+        "fal_output_hosts",
+        "fal_auth_scheme",
+        "fal_output_expiry",
+        "upload_owner",
+    ):
+        assert getattr(given, name) == getattr(alone, name)
+
+
+def test_the_table_has_the_code_s_keys(template: Template) -> None:
+    """Keys, index keys and the time to live are attributes of a job's row."""
+    (table,) = template.tables
+    attributes = {definition["AttributeName"] for definition in table.request["AttributeDefinitions"]}
+    assert attributes <= {*Job.model_fields, "open_shard"}
+    assert table.ttl_attribute == "expires_at"
+    assert {"by_owner", "due"} == {index["IndexName"] for index in table.request["GlobalSecondaryIndexes"]}
+
+
+def test_messages_stay_hidden_long_enough(template: Template) -> None:
+    """A queue hides its messages for six times as long as its function may run (AWS docs: SQS event sources)."""
+    hidden = {
+        queue.name: int(queue.attributes["VisibilityTimeout"])
+        for queue in template.queues
+        if "VisibilityTimeout" in queue.attributes
+    }
+    for function in template.functions.values():
+        for source in function.queues:
+            assert hidden[source.queue] == 6 * function.timeout
+            assert source.reports_failures
+
+
+def test_only_fal_and_the_health_check_need_no_token(template: Template) -> None:
+    """Every other route asks the authorizer."""
+    open_routes = {
+        (route.method, route.path)
+        for function in template.functions.values()
+        for route in function.routes
+        if route.authorizer is None
+    }
+    assert open_routes == {("POST", "/webhooks/fal/{job_id}"), ("GET", "/health")}
+
+
+def test_no_secret_stands_in_a_variable(template: Template) -> None:
+    """Variables name secrets and hold none."""
+    for function in template.functions.values():
+        assert not [name for name in function.environment if re.search("KEY$|TOKEN$", name)]
