@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import functools
 import json
 import logging
 import os

@@ -184,10 +184,15 @@ class _Container:
         payload = json.dumps(event)
         if len(payload) > MAX_PAYLOAD:
             raise PayloadTooLargeError
-        timer = threading.Timer(self._function.timeout, self._process.kill)
+        timed_out = threading.Event()
+
+        def expire() -> None:
+            timed_out.set()
+            self._process.kill()
+
+        timer = threading.Timer(self._function.timeout, expire)
         timer.daemon = True
         timer.start()
-        began = time.monotonic()
         try:
             # A process that died cannot be written to; the answer that does not come says so.
             with suppress(BrokenPipeError):
@@ -197,7 +202,7 @@ class _Container:
         except FunctionError as error:
             if error.error_type != "Runtime.ExitError":
                 raise
-            if time.monotonic() - began >= self._function.timeout:
+            if timed_out.is_set():
                 message = f"RequestId: {request_id} Error: Task timed out after {self._function.timeout:.2f} seconds"
                 error = FunctionError("Sandbox.Timedout", message)
             # The container cannot say so any more.
