@@ -2,7 +2,6 @@
 
 import argparse
 import functools
-import functools
 import json
 import logging
 import os
