@@ -24,8 +24,6 @@ PHOTOS = ROOT / "events" / "photos"
 FOLDER = ROOT / "demo-output"
 DEADLINE = 120
 POLL_SECONDS = 0.2
-EMULATOR_PACE = {"queue_seconds": 0.3, "run_seconds": 0.8, "concurrency": 4}
-"""Fast enough for somebody who waits, slow enough to see jobs wait, run and finish."""
 SETTLED = {"succeeded", "failed", "cancelled"}
 
 UPLOADS = {
@@ -87,8 +85,6 @@ def run_demo(stack: Stack, folder: Path = FOLDER, deadline: float = DEADLINE) ->
     began = time.monotonic()
     headers = {"Authorization": f"Bearer {TOKEN}"}
     with httpx.Client(base_url=stack.api_url, headers=headers, trust_env=False, timeout=30) as api:
-        if stack.fal.emulated:
-            httpx.patch(f"{stack.fal_url}/emulator/settings", json=EMULATOR_PACE, trust_env=False).raise_for_status()
         progress: Progress = Table() if sys.stdout.isatty() else Lines()
         edits = _upload(stack)
         progress.show(_rows(edits))

@@ -32,6 +32,8 @@ from local.template import TemplateError
 START_SECONDS = 30
 """How long a stand-in may take until it answers; a machine that is busy elsewhere takes many times the usual second."""
 STOP_SECONDS = 1.0
+EMULATOR_PACE = ("--queue-seconds", "0.3", "--run-seconds", "0.8", "--concurrency", "10")
+"""Slow enough to see jobs wait and run, and as many at once as an account with some purchases may have (fal docs)."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class Stack:
         self._start_child("AWS stand-in", log, "local.aws", "--port", str(self.ports.aws))
         if self.fal.emulated:
             address = ("--host", HOST, "--port", str(self.ports.fal), "--public-url", self.fal_url)
-            self._start_child("fal emulator", log, "local.fal", *address, "--allow-private-webhooks")
+            self._start_child("fal emulator", log, "local.fal", *address, *EMULATOR_PACE, "--allow-private-webhooks")
         self._ending.callback(lambdas.close)
         with ThreadPoolExecutor(1) as threads:
             started = threads.submit(lambdas.start)
