@@ -22,6 +22,7 @@ local: .venv/local ## the whole service on this machine, in the foreground, for 
 
 test: .venv/dev ## all tests, with branch coverage
 	@$(BIN)/pytest -n 2 --cov --cov-fail-under=95
+	@$(BIN)/coverage report --include 'functions/*,shared/*' --fail-under 95 --format total >/dev/null
 
 check: format-check lint types layers template test ## all that must hold before a change goes in
 
