@@ -1,7 +1,9 @@
 """The whole stack as its user has it: `python -m local` in a process, boto3 and HTTP from outside."""
 
 import hashlib
+import itertools
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -162,6 +164,37 @@ def test_an_upload_is_edited(running: Running) -> None:
         wait_for(partial(has_outputs, running, "pencil-sketch/sketch/cat & co/", count), f"output {count}")
     jobs = running.get("/jobs?limit=100").json()["jobs"]
     assert [job["preset"] for job in jobs if job["upload"]] == ["pencil-sketch", "pencil-sketch"]
+
+
+def blocks(language: str) -> list[str]:
+    """The README's code blocks of a language."""
+    readme = (ROOT / "README.md").read_text()
+    return [part.split("```")[0] for part in readme.split(f"```{language}\n")[1:]]
+
+
+def curl(running: Running, command: str) -> dict[str, Any]:
+    """Make the call that a curl line of the README makes, on machines that lack curl too."""
+    words = shlex.split(command)
+    url = next(word for word in words if word.startswith("http://")).replace("http://127.0.0.1:3000", running.api)
+    given = {flag: value for flag, value in itertools.pairwise(words) if flag in {"-H", "-d"}}
+    name, _, value = given["-H"].partition(": ")
+    answer = httpx.request("POST" if "-d" in given else "GET", url, headers={name: value}, content=given.get("-d"))
+    answered: dict[str, Any] = answer.raise_for_status().json()
+    return answered
+
+
+def test_the_readme_s_calls_work(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its two curl lines post a job and read it, and its upload is edited under the key that it names."""
+    post, read = (block for block in blocks("sh") if "curl" in block)
+    job = curl(running, post)
+    assert (job["status"], job["endpoint"]) == ("queued", "fal-ai/flux-pro/kontext/max/text-to-image")
+    settled(running, job["job_id"])
+    assert curl(running, read.replace("0069…", job["job_id"]))["status"] == "succeeded"
+    monkeypatch.chdir(ROOT)
+    (upload,) = (block for block in blocks("python") if "upload_file" in block)
+    code = upload.replace("http://127.0.0.1:5000", running.aws)
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - the README's own lines
+    wait_for(partial(has_outputs, running, "studio-shot/products/coffee/", 1), "the output")
 
 
 def test_a_posted_job_succeeds(running: Running) -> None:
