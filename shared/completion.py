@@ -23,8 +23,8 @@ from shared.jobs import AT_FAL, Job, JobError, JobStatus, Output, unix_seconds
 from shared.observability import logger
 from shared.webhooks import Delivery
 
-STORE_SECONDS = 10
-"""How long storing may take within a delivery: fal waits 15 s for the answer."""
+STORE_SECONDS = 7
+"""How long fetching may take within a delivery, and a last read as long again: fal waits 15 s for the answer."""
 STORE_AGAIN_SECONDS = 30
 """When a job whose outputs could not be stored in time is taken up again."""
 MAX_RESULT_BYTES = 100_000

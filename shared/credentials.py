@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
-from shared.errors import SettingsError
+from shared.errors import AwsUnavailableError, SettingsError
 from shared.settings import Settings, WebhookSecret
 
 if TYPE_CHECKING:
@@ -56,10 +57,19 @@ class Credentials:
         return owner if isinstance(owner, str) else None
 
     def _read(self, name: str, setting: str, *, fresh: bool = False) -> str:
+        """Give a secret's text.
+
+        Raises:
+            AwsUnavailableError: Secrets Manager does not hand it over.
+            SettingsError: the setting names none.
+        """
         if not name:
             raise SettingsError(f"{setting}: not set")
         read_at, text = self._kept.get(name, (0.0, ""))
         if fresh or name not in self._kept or self._clock() - read_at > MAX_AGE:
-            text = self._client().get_secret_value(SecretId=name)["SecretString"]
+            try:
+                text = self._client().get_secret_value(SecretId=name)["SecretString"]
+            except (BotoCoreError, ClientError) as error:
+                raise AwsUnavailableError(f"the secret {name} cannot be read: {type(error).__name__}") from error
             self._kept[name] = (self._clock(), text)
         return text

@@ -45,7 +45,8 @@ def _tolerance_to_text(tolerance: object) -> object:
 class Arguments(BaseModel):
     """The fields that all six endpoints take; defaults are fal's own and are sent spelled out."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    # A prompt stands in no error, since errors are logged.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
     prompt: Annotated[str, Field(min_length=1)]
     seed: Annotated[int | None, BeforeValidator(_digits_to_int)] = None
@@ -138,7 +139,7 @@ ARGUMENTS: dict[Endpoint, type[Arguments]] = {
 class ResultImage(BaseModel):
     """One image of a result: an https URL, or a data URI with `sync_mode`. An empty URL is an output that failed."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     url: str = ""
 
@@ -149,7 +150,7 @@ class Result(BaseModel):
     Lenient, since a paid result must not be lost to a missing field: fal's own examples leave out all but `images`.
     """
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     images: Annotated[list[ResultImage], Field(min_length=1)]
     seed: Any = None

@@ -9,6 +9,7 @@ DarkroomError
 ├── SigningKeysUnavailableError ours: fal's public keys cannot be had
 ├── UploadSkippedError         an upload that is no business of ours, with the reason
 ├── UploadRejectedError        an upload that can never be edited, with the reason
+├── AwsUnavailableError        ours: an AWS service failed before anything was sent
 ├── SettingsError              a setting or presets.yaml is wrong; says which
 ├── FalError
 │   ├── NotAcceptedError       proven not to be at fal; may be tried again
@@ -82,6 +83,10 @@ class UploadRejectedError(DarkroomError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class AwsUnavailableError(DarkroomError):
+    """S3 or Secrets Manager failed where an answer was needed before fal is called: nothing was sent."""
 
 
 class SettingsError(DarkroomError):

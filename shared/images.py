@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, BinaryIO
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.errors import UploadRejectedError
+from shared.errors import AwsUnavailableError, UploadRejectedError
 from shared.image_formats import HEAD_BYTES, sniff
 
 if TYPE_CHECKING:
@@ -31,19 +31,22 @@ class Images:
 
         Raises:
             UploadRejectedError: it is gone, too large, or no picture of an accepted format.
+            AwsUnavailableError: it cannot be read now.
         """
         try:
             # A range of the first bytes shows the format, and its answer the size and the marks as well.
             answer = self._s3.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{HEAD_BYTES - 1}")
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            if code in {"NoSuchKey", "404"}:
+            if code in {"NoSuchKey", "KeyTooLongError"}:
                 raise UploadRejectedError("upload_gone", "the object does not exist (any more)") from error
-            if code in {"InvalidRange", "416"}:
+            if code == "InvalidRange":
                 raise UploadRejectedError("not_an_image", "the object is empty") from error
-            raise
-        head = answer["Body"].read()
-        answer["Body"].close()
+            raise AwsUnavailableError(f"the object cannot be read: {code}") from error
+        except BotoCoreError as error:
+            raise AwsUnavailableError(f"the object cannot be read: {type(error).__name__}") from error
+        with answer["Body"] as body:
+            head = body.read()
         if sniff(head) is None:
             raise UploadRejectedError("not_an_image", "the object is no jpg, png, webp, gif or avif picture")
         if int(answer["ContentRange"].rpartition("/")[2]) > MAX_INPUT_BYTES:

@@ -62,7 +62,7 @@ AT_FAL = frozenset({JobStatus.SUBMITTING, JobStatus.UNCONFIRMED, JobStatus.QUEUE
 class Record(BaseModel):
     """An immutable value that is written to the table or read from it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class Upload(Record):

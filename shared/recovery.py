@@ -1,6 +1,7 @@
 """Recovery: open jobs whose time has come are looked at, and moved on."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from shared.app import App
 from shared.completion import fetch_and_store
@@ -11,6 +12,7 @@ from shared.submission import LEASE_SECONDS, attempt_again
 
 MOST_JOBS = 200
 LOOK_AGAIN_SECONDS = 60
+FAILED_LOOK_SECONDS = 300
 GIVE_UP_SECONDS = 3 * 3600
 """After so long without fal's word a job is failed: START_TIMEOUT, the run and the hour of deliveries are over."""
 
@@ -23,10 +25,21 @@ def sweep(app: App, has_time: Callable[[], bool]) -> int:
             break
         job = app.jobs.get(job_id)
         if job and not job.status.is_settled:
-            moved = advance(app, job)
+            try:
+                moved = advance(app, job)
+            except Exception:  # noqa: BLE001 - one job that cannot be advanced must not hold up those behind it
+                logger.exception("job not advanced", job_id=job_id)
+                _put_off(app, job)
+                continue
             logger.info("job advanced", job_id=job_id, status=moved.status)
             advanced += 1
     return advanced
+
+
+def _put_off(app: App, job: Job) -> None:
+    # A job that moved before it failed has its next look set already.
+    with suppress(StatusConflictError):
+        app.jobs.postpone(job, unix_seconds(app.now()) + FAILED_LOOK_SECONDS)
 
 
 def advance(app: App, job: Job) -> Job:

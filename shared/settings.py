@@ -15,7 +15,7 @@ PRESETS_FILE = Path(__file__).resolve().parent.parent / "presets.yaml"
 class WebhookSecret(BaseModel):
     """Where fal delivers, the API's base URL, and the key of the MAC in each webhook URL."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     url: str
     mac_key: str
@@ -24,7 +24,7 @@ class WebhookSecret(BaseModel):
 class Settings(BaseModel):
     """The settings of one function; each field is the environment variable of its name in capitals."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     job_table: Annotated[str, Field(min_length=1)]
     inputs_bucket: Annotated[str, Field(min_length=1)]

@@ -8,11 +8,13 @@ from typing import Any
 from shared.app import App
 from shared.endpoints import Arguments, Endpoint
 from shared.errors import (
+    AwsUnavailableError,
     KeyReusedError,
     NotAcceptedError,
     ProviderLockedError,
     RefusedError,
     ReplyLostError,
+    SettingsError,
     StatusConflictError,
     UploadRejectedError,
 )
@@ -75,7 +77,7 @@ def submit(app: App, submission: Submission) -> Job:
 
 
 def _submit_again(app: App, job: Job, draft: Job) -> Job:
-    if job.fingerprint != draft.fingerprint or job.owner != draft.owner:
+    if job.fingerprint != draft.fingerprint:
         raise KeyReusedError
     # Only `accepted` is proven not to be at fal; everything else is under way or settled.
     return attempt_again(app, job) if job.status is JobStatus.ACCEPTED else job
@@ -143,7 +145,7 @@ def _post(app: App, job: Job) -> tuple[JobStatus, dict[str, Any]]:
             "error": _error("provider_locked", error),
             "wait": RETRY_SECONDS,
         }
-    except NotAcceptedError as error:
+    except (NotAcceptedError, AwsUnavailableError, SettingsError) as error:
         return JobStatus.ACCEPTED, {"reason": "retry", "error": _error("not_accepted", error), "wait": RETRY_SECONDS}
     except ReplyLostError as error:
         return JobStatus.UNCONFIRMED, {

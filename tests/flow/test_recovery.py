@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import httpx
 import pytest
 
@@ -219,3 +220,33 @@ def test_a_settled_job_is_never_due(system: Any) -> None:
     system.fal.advance(10)
     system.fal.advance(7200)
     assert system.sweep() == 0
+
+
+@pytest.mark.parametrize("secret", ["darkroom/fal-key", "darkroom/webhook"])
+def test_a_secret_that_cannot_be_read_sends_nothing_and_loses_nothing(system: Any, secret: str) -> None:
+    """The job waits as accepted, proven not to be at fal, and goes through once the secret is there."""
+    secrets = boto3.client("secretsmanager")
+    value = secrets.get_secret_value(SecretId=secret)["SecretString"]
+    secrets.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
+    _, job = system.post({"prompt": "p"})
+    assert (job["status"], job["reason"]) == ("accepted", "retry")
+    secrets.create_secret(Name=secret, SecretString=value)
+    pass_time(system, 180)
+    assert system.job(job["job_id"])["status"] == "succeeded"
+    assert len(system.requests()) == 1
+
+
+def test_one_job_that_cannot_be_advanced_does_not_hold_up_others(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that trips the code is passed over, and the ones behind it are done."""
+    failing_submit(monkeypatch, NotAcceptedError("refused"), NotAcceptedError("refused"))
+    _, first = system.post({"prompt": "p"})
+    _, second = system.post({"prompt": "p"})
+    boto3.client("dynamodb").update_item(
+        TableName="darkroom-jobs",
+        Key={"job_id": {"S": first["job_id"]}},
+        UpdateExpression="SET arguments_json = :broken",
+        ExpressionAttributeValues={":broken": {"S": "{}"}},
+    )
+    pass_time(system, 180)
+    assert system.job(first["job_id"])["settled_at"] is None
+    assert system.job(second["job_id"])["status"] == "succeeded"
