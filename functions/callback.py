@@ -14,7 +14,6 @@ from shared.errors import (
     InvalidDeliveryError,
     SigningKeysUnavailableError,
     StatusConflictError,
-    StillInProgressError,
     UnreadableError,
 )
 from shared.observability import logger, metrics
@@ -42,7 +41,7 @@ def handler(event: APIGatewayProxyEventV2, context: LambdaContext) -> dict[str, 
     except StatusConflictError as conflict:
         logger.warning("delivery fits no job", job_id=job_id, reason=str(conflict))
         return {"statusCode": HTTPStatus.NOT_FOUND}
-    except (UnreadableError, StillInProgressError) as error:
+    except UnreadableError as error:
         logger.warning("result not to be had", job_id=job_id, reason=str(error))
         return {"statusCode": HTTPStatus.SERVICE_UNAVAILABLE}
     metrics.add_metric(f"Job{job.status.capitalize()}", MetricUnit.Count, 1)

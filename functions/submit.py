@@ -38,15 +38,24 @@ def from_upload(event: dict[str, Any], context: LambdaContext) -> PartialItemFai
     def submit_message(record: SQSRecord) -> None:
         if context.get_remaining_time_in_millis() < UPLOAD_MILLISECONDS:
             raise OutOfTimeError
-        for upload in read_uploads(record.body):
-            try:
-                jobs = submit_upload(app(), upload)
-            except UploadSkippedError as reason:
-                logger.info("upload skipped", bucket=upload.bucket, reason=str(reason))
-                continue
-            metrics.add_metric("UploadSubmitted", MetricUnit.Count, len(jobs))
+        try:
+            _submit_uploads(record.body)
+        except Exception:
+            # The queue shows the message again, and in the end puts it with the dead letters: it should not be mute.
+            logger.exception("message not done", message_id=record.message_id)
+            raise
 
     return process_partial_response(event=event, record_handler=submit_message, processor=processor, context=context)
+
+
+def _submit_uploads(body: str) -> None:
+    for upload in read_uploads(body):
+        try:
+            jobs = submit_upload(app(), upload)
+        except UploadSkippedError as reason:
+            logger.info("upload skipped", bucket=upload.bucket, reason=str(reason))
+            continue
+        metrics.add_metric("UploadSubmitted", MetricUnit.Count, len(jobs))
 
 
 @resolver.post("/jobs")

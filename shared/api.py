@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
-from shared.errors import InvalidSubmissionError, JobNotFoundError
+from shared.errors import AwsUnavailableError, InvalidSubmissionError, JobNotFoundError
 
 
 def make_resolver() -> APIGatewayHttpResolver:
@@ -18,6 +18,7 @@ def make_resolver() -> APIGatewayHttpResolver:
     resolver.exception_handler(InvalidSubmissionError)(_answer_invalid)
     resolver.exception_handler(JobNotFoundError)(_answer_no_job)
     resolver.exception_handler(NotFoundError)(_answer_no_route)
+    resolver.exception_handler(AwsUnavailableError)(_answer_later)
     return resolver
 
 
@@ -32,6 +33,10 @@ def _answer_no_job(error: JobNotFoundError) -> Response[Any]:
 
 def _answer_no_route(_: NotFoundError) -> Response[Any]:
     return problem(HTTPStatus.NOT_FOUND, "there is no such route")
+
+
+def _answer_later(error: AwsUnavailableError) -> Response[Any]:
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
 
 def problem(status: HTTPStatus, detail: str, **more: Any) -> Response[Any]:

@@ -1,5 +1,6 @@
 """Completion: what fal made is stored, and the job is settled, once."""
 
+import json
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +17,9 @@ from shared.errors import (
     OutputRefusedError,
     OutputUnavailableError,
     StatusConflictError,
-    UnreadableError,
 )
 from shared.fal import read_error
-from shared.jobs import AT_FAL, Job, JobError, JobStatus, Output, unix_seconds
+from shared.jobs import Job, JobError, JobStatus, Output, Request, unix_seconds
 from shared.observability import logger
 from shared.webhooks import Delivery
 
@@ -37,7 +37,6 @@ def complete(app: App, delivery: Delivery) -> Job:
     Raises:
         StatusConflictError: fal's word is about no job, or about another request or attempt than the job's.
         UnreadableError: the result that the delivery lacks cannot be had now; fal shall deliver again.
-        StillInProgressError: the same.
     """
     target = delivery.target
     if not delivery.succeeded:
@@ -56,12 +55,13 @@ def complete(app: App, delivery: Delivery) -> Job:
 def _complete_without_payload(app: App, delivery: Delivery) -> Job:
     """Fetch the result: it was too large or too odd for a webhook call, but it is there, and paid for."""
     job = app.jobs.get(delivery.target.job_id)
-    job = _same_request(StatusConflictError(job), delivery)
+    if job is None or not _is_about(delivery, job):
+        raise StatusConflictError(job)
     if job.status.is_settled:
         return job
-    if job.request is None:
-        raise UnreadableError("the delivery came before fal's answer to the submission was noted")
-    return fetch_and_store(app, job)
+    return fetch_and_store(
+        app, job.model_copy(update={"request": job.request or Request(request_id=delivery.request_id)})
+    )
 
 
 def _settle(app: App, delivery: Delivery, to: JobStatus, **changes: Any) -> Job:
@@ -69,31 +69,31 @@ def _settle(app: App, delivery: Delivery, to: JobStatus, **changes: Any) -> Job:
     try:
         job = app.jobs.settle_delivered(target.job_id, target.attempt, delivery.request_id, to, **changes)
     except StatusConflictError as conflict:
-        job = _same_request(conflict, delivery)
-        logger.info("delivery came again", job_id=job.job_id, status=job.status)
-        return job
+        found = conflict.job
+        if found is None or not _is_about(delivery, found):
+            raise
+        if to is JobStatus.SUCCEEDED and found.status is not JobStatus.SUCCEEDED:
+            logger.warning("paid result came too late", job_id=found.job_id, status=found.status)
+        else:
+            logger.info("delivery came again", job_id=found.job_id, status=found.status)
+        return found
     logger.info("job delivered", job_id=job.job_id, status=job.status)
     return job
 
 
-def _same_request(conflict: StatusConflictError, delivery: Delivery) -> Job:
-    """The job, if the delivery is about it and only late; else the conflict goes on to the caller."""
-    job = conflict.job
-    about_it = job is not None and job.attempt == delivery.target.attempt
-    if job is None or not about_it or (job.request and job.request.request_id != delivery.request_id):
-        raise conflict
-    return job
+def _is_about(delivery: Delivery, job: Job) -> bool:
+    known = job.request is None or job.request.request_id == delivery.request_id
+    return known and job.attempt == delivery.target.attempt
 
 
 def fetch_and_store(app: App, job: Job) -> Job:
-    """Finish a job at fal without a delivery: fetch its result, store it, settle the job.
+    """Finish a job that fal has finished: fetch its result unless it is kept, store it, settle the job.
 
     Raises:
         UnreadableError: fal cannot be asked now.
-        StillInProgressError: fal is not done.
     """
-    if job.status not in AT_FAL or job.request is None:
-        raise ValueError(f"a job that is {job.status} has no result at fal")
+    if job.request is None:
+        raise ValueError("a job without a request has no result at fal")
     try:
         result = Result.model_validate_json(job.result_json) if job.result_json else app.fal.result(job.request)
         to, changes = store(app, result, job.output_key, job.job_id)
@@ -102,13 +102,13 @@ def fetch_and_store(app: App, job: Job) -> Job:
     try:
         if to is job.status:
             return app.jobs.postpone(job, changes["check_at"])
-        return app.jobs.move(job, to, **changes)
+        return app.jobs.move(job, to, request=job.request.model_dump(exclude_none=True), **changes)
     except StatusConflictError as conflict:
         return conflict.job or job
 
 
 def store(app: App, result: Result, output_key: str, job_id: str) -> tuple[JobStatus, dict[str, Any]]:
-    """Store a result's images side by side, and say which move that makes.
+    """Store a result's images side by side, and say which move of the job that makes.
 
     Every picture is held here and checked before the first is put, so that a result is stored whole or not at all.
     """
@@ -126,9 +126,11 @@ def store(app: App, result: Result, output_key: str, job_id: str) -> tuple[JobSt
                 pool.map(lambda item: _put(app, output_key, job_id, *item), zip(urls, downloads, strict=True))
             )
     except OutputRefusedError as error:
-        return JobStatus.FAILED, {"error": _error("output_refused", str(error)), "seed": seed}
+        # The URLs stay with the job: what was paid for can still be fetched by hand.
+        return JobStatus.FAILED, _unstored(result, "output_refused", error) | {"seed": seed}
     except OutputUnavailableError as error:
-        return JobStatus.STORING, _kept(app, result, str(error)) | {"seed": seed}
+        check_at = unix_seconds(app.now()) + STORE_AGAIN_SECONDS
+        return JobStatus.STORING, _unstored(result, "output_unavailable", error) | {"seed": seed, "check_at": check_at}
     return JobStatus.SUCCEEDED, {"outputs": _dump(outputs), "seed": seed, "error": None}
 
 
@@ -147,13 +149,10 @@ def _put(app: App, output_key: str, job_id: str, index: int, download: Download)
     )
 
 
-def _kept(app: App, result: Result, reason: str) -> dict[str, Any]:
-    text = result.model_dump_json()
-    return {
-        "error": _error("output_unavailable", reason),
-        "result_json": text if len(text) <= MAX_RESULT_BYTES else None,
-        "check_at": unix_seconds(app.now()) + STORE_AGAIN_SECONDS,
-    }
+def _unstored(result: Result, kind: str, error: Exception) -> dict[str, Any]:
+    content = {"images": [{"url": image.url} for image in result.images], "seed": result.seed}
+    text = json.dumps(content)
+    return {"error": _error(kind, str(error)), "result_json": text if len(text) <= MAX_RESULT_BYTES else None}
 
 
 def _dump(outputs: Iterable[Output]) -> list[dict[str, Any]]:

@@ -104,17 +104,19 @@ class Downloads:
             with self._http.stream("GET", url, headers=headers, timeout=timeout, follow_redirects=False) as response:
                 self._check_answer(response)
                 return self._spool(response.iter_raw(), deadline)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise OutputUnavailableError(f"the output's host failed: {type(error).__name__}") from error
 
     def _check(self, url: str) -> None:
         try:
             parts = urlsplit(url)
-            allowed = any(origin.allows(parts) for origin in self._origins)
-        except ValueError:
-            allowed = False
+            # httpx reads URLs its own way, so it must find the same host in this one.
+            same = httpx.URL(url).host == parts.hostname
+            allowed = same and any(origin.allows(parts) for origin in self._origins)
+        except (ValueError, httpx.InvalidURL):
+            raise OutputRefusedError("the output's URL is none") from None
         if not allowed or parts.username is not None or parts.password is not None:
-            raise OutputRefusedError("the output is on a host that outputs may not come from")
+            raise OutputRefusedError(f"the output is on {parts.hostname}, and outputs may not come from there")
 
     def _check_answer(self, response: httpx.Response) -> None:
         if response.is_redirect:

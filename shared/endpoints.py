@@ -137,11 +137,11 @@ ARGUMENTS: dict[Endpoint, type[Arguments]] = {
 
 
 class ResultImage(BaseModel):
-    """One image of a result: an https URL, or a data URI with `sync_mode`. An empty URL is an output that failed."""
+    """One image of a result: an https URL, or a data URI with `sync_mode`. None, or empty, is an output that failed."""
 
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
-    url: str = ""
+    url: str | None = None
 
 
 class Result(BaseModel):

@@ -17,7 +17,6 @@ DarkroomError
 │   ├── RefusedError           fal said no to this request for good
 │   ├── ReplyLostError         fal may or may not have the request
 │   ├── UnreadableError        fal cannot be asked right now
-│   ├── StillInProgressError   the result is not there yet
 │   └── ModelFailedError       the request was worked on and failed
 ├── OutputRefusedError         an output that must not be stored, for good
 └── OutputUnavailableError     an output that could not be had now
@@ -115,10 +114,6 @@ class ReplyLostError(FalError):
 
 class UnreadableError(FalError):
     """A status or a result could not be read now; nothing is known."""
-
-
-class StillInProgressError(FalError):
-    """fal has not finished the request."""
 
 
 class ModelFailedError(FalError):

@@ -16,7 +16,6 @@ from shared.errors import (
     ProviderLockedError,
     RefusedError,
     ReplyLostError,
-    StillInProgressError,
     UnreadableError,
 )
 from shared.jobs import JobError, Request
@@ -25,8 +24,20 @@ START_TIMEOUT = 3600
 """Seconds within which fal must start a request or give it up; after that an attempt is dead unless it began."""
 
 LOCKED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}
-NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-"""Failures that come before the first byte of a request: refused, no route, DNS, TLS."""
+IN_DOUBT = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT}
+NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpx.InvalidURL,
+    UnicodeError,
+)
+"""Failures that come before the first byte of a request: refused, no route, DNS, TLS, a key that no header can hold."""
+UNTYPED_ERROR = "fal_error"
+REQUESTS = "fal-ai/flux-pro/requests"
+"""Where requests of all six endpoints stand, for those whose URLs never arrived (fal docs: owner and app only)."""
 
 
 class FalClient:
@@ -73,7 +84,7 @@ class FalClient:
             return self._http.post(url, json=arguments, headers=headers)
         except NEVER_SENT as error:
             raise NotAcceptedError(f"fal could not be reached: {type(error).__name__}") from error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise ReplyLostError(f"fal's answer was lost: {type(error).__name__}") from error
 
     def _read_submitted(self, response: httpx.Response) -> Request:
@@ -86,12 +97,12 @@ class FalClient:
         message = f"fal answered {status}: {read_error(body, response.headers).message}"
         if status in LOCKED:
             raise ProviderLockedError(message)
-        if status in {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}:
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
             raise NotAcceptedError(message)
         if status == HTTPStatus.SERVICE_UNAVAILABLE and isinstance(body, dict) and "detail" in body:
             # fal's own 503 says that the request was not taken; an ingress's page says nothing about it.
             raise NotAcceptedError(message)
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in IN_DOUBT:
             raise ReplyLostError(message)
         raise RefusedError(message)
 
@@ -99,40 +110,30 @@ class FalClient:
         """The queue's word on a request: IN_QUEUE, IN_PROGRESS or COMPLETED, and the last also when it failed.
 
         Raises:
-            UnreadableError: fal could not be asked.
-            ModelFailedError: fal does not know the request (any more).
+            UnreadableError: fal could not be asked, or does not know the request.
         """
-        response = self._read("GET", request.status_url)
+        response = self._read("GET", request.status_url or f"{self._queue_url}/{REQUESTS}/{request.request_id}/status")
         body = _json(response)
         if response.is_success and isinstance(body, dict) and isinstance(body.get("status"), str):
             return str(body["status"])
-        if response.status_code == HTTPStatus.NOT_FOUND:
-            raise ModelFailedError("request_not_found", "fal does not know the request any more")
         raise UnreadableError(f"fal answered {response.status_code}")
 
     def result(self, request: Request) -> Result:
-        """The result of a finished request.
+        """The result of a request that is known to be finished.
 
         Raises:
-            StillInProgressError: it is not finished.
-            ModelFailedError: it failed, or its result has expired.
-            UnreadableError: fal could not be asked, or said something that is no result.
+            ModelFailedError: it failed, in the model's or the runner's own words.
+            UnreadableError: fal could not be asked, or said something that is no result; an ingress speaks so too.
         """
-        response = self._read("GET", request.response_url)
+        response = self._read("GET", request.response_url or f"{self._queue_url}/{REQUESTS}/{request.request_id}")
         status, body = response.status_code, _json(response)
         if response.is_success:
             try:
                 return Result.model_validate(body)
             except ValidationError as error:
                 raise UnreadableError("fal's result could not be read") from error
-        if status in LOCKED or status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise UnreadableError(f"fal answered {status}")
         failure = read_error(body, response.headers)
-        if status == HTTPStatus.BAD_REQUEST and "in progress" in failure.message:
-            raise StillInProgressError(failure.message)
-        if status == HTTPStatus.NOT_FOUND:
-            raise ModelFailedError("result_expired", "fal does not keep the result any more")
-        if not isinstance(body, dict) or "detail" not in body:
+        if failure.type == UNTYPED_ERROR and status != HTTPStatus.UNPROCESSABLE_ENTITY:
             raise UnreadableError(f"fal answered {status}")
         raise ModelFailedError(failure.type, failure.message)
 
@@ -142,7 +143,7 @@ class FalClient:
         Raises:
             UnreadableError: fal could not be asked.
         """
-        response = self._read("PUT", request.cancel_url)
+        response = self._read("PUT", request.cancel_url or f"{self._queue_url}/{REQUESTS}/{request.request_id}/cancel")
         if response.is_success:
             return True
         if response.status_code in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
@@ -153,7 +154,7 @@ class FalClient:
         headers = {"Authorization": f"{self._auth_scheme} {self._key(False)}"}
         try:
             return self._http.request(method, self._rebased(url), headers=headers)
-        except httpx.TransportError as error:
+        except (httpx.RequestError, httpx.InvalidURL, UnicodeError) as error:
             raise UnreadableError(f"fal could not be asked: {type(error).__name__}") from error
 
     def _rebased(self, url: str) -> str:
@@ -166,7 +167,7 @@ class FalClient:
 def _json(response: httpx.Response) -> Any:
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -175,13 +176,20 @@ def read_error(body: object, headers: httpx.Headers | None = None) -> JobError:
 
     Source: fal docs, errors. Only types and sentences are taken: `input` echoes prompts and URLs.
     """
-    detail = body.get("detail") if isinstance(body, dict) else None
+    content = body if isinstance(body, dict) else {}
+    detail = content.get("detail")
     if isinstance(detail, list) and detail and isinstance(detail[0], dict):
-        sentences = [
-            f"{'.'.join(map(str, item.get('loc', [])))}: {item.get('msg')}" for item in detail if isinstance(item, dict)
-        ]
-        return JobError(type=str(detail[0].get("type") or "model_error"), message="; ".join(sentences)[:1000])
-    kind = body.get("error_type") if isinstance(body, dict) else None
-    if not kind and headers:
-        kind = headers.get("X-Fal-Error-Type")
-    return JobError(type=str(kind or "fal_error"), message=str(detail)[:1000] if detail else "no reason given")
+        sentences = [_sentence(item) for item in detail if isinstance(item, dict)]
+        return JobError(type=_clean(detail[0].get("type") or "model_error"), message=_clean("; ".join(sentences)))
+    kind = content.get("error_type") or (headers or httpx.Headers()).get("X-Fal-Error-Type") or UNTYPED_ERROR
+    return JobError(type=_clean(kind), message=_clean(detail if isinstance(detail, str) else "no reason given"))
+
+
+def _sentence(item: dict[str, Any]) -> str:
+    loc = item.get("loc")
+    return f"{'.'.join(map(str, loc if isinstance(loc, list) else []))}: {item.get('msg')}"
+
+
+def _clean(text: object) -> str:
+    # JSON may hold halves of characters, which no UTF-8 can.
+    return str(text)[:1000].encode("utf-8", "replace").decode()

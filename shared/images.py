@@ -15,6 +15,7 @@ INPUT_LINK_SECONDS = 6 * 3600
 OUTPUT_LINK_SECONDS = 3600
 MAX_INPUT_BYTES = 50 * 1024 * 1024
 """fal's toolkit downloads no larger image (fal source: toolkit/image)."""
+NO_OBJECT = "the object does not exist (any more)"
 JOB_MARK = "darkroom-job"
 """Object metadata that marks our outputs, so that they are known wherever they are copied to."""
 
@@ -26,8 +27,8 @@ class Images:
         self._s3 = s3
         self._outputs_bucket = outputs_bucket
 
-    def check_input(self, bucket: str, key: str) -> bool:
-        """Make sure, by its first bytes, that an object can be edited; True where it is an output of ours.
+    def check_input(self, bucket: str, key: str) -> str | None:
+        """Make sure, by its first bytes, that an object can be edited; the id of the job that made it, if one did.
 
         Raises:
             UploadRejectedError: it is gone, too large, or no picture of an accepted format.
@@ -39,7 +40,7 @@ class Images:
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code in {"NoSuchKey", "KeyTooLongError"}:
-                raise UploadRejectedError("upload_gone", "the object does not exist (any more)") from error
+                raise UploadRejectedError("upload_gone", NO_OBJECT) from error
             if code == "InvalidRange":
                 raise UploadRejectedError("not_an_image", "the object is empty") from error
             raise AwsUnavailableError(f"the object cannot be read: {code}") from error
@@ -51,7 +52,7 @@ class Images:
             raise UploadRejectedError("not_an_image", "the object is no jpg, png, webp, gif or avif picture")
         if int(answer["ContentRange"].rpartition("/")[2]) > MAX_INPUT_BYTES:
             raise UploadRejectedError("file_too_large", f"the object is larger than {MAX_INPUT_BYTES} bytes")
-        return JOB_MARK in answer["Metadata"]
+        return answer["Metadata"].get(JOB_MARK)
 
     def input_link(self, bucket: str, key: str) -> str:
         """A URL with which fal reads an input; made anew for each attempt."""

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,13 +11,16 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from shared.errors import StatusConflictError
-from shared.jobs import AT_FAL, MOVES, OPEN_SHARDS, Job, JobStatus, moment_text, unix_seconds
+from shared.jobs import MOVES, OPEN_SHARDS, Job, JobStatus, moment_text, unix_seconds
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MOST_KEYS = 100
 """How many jobs one read takes; DynamoDB's own bound for a batch."""
+MOST_PAGES = 20
+"""How many reads one list takes, so that a rare filter over very many jobs answers in time."""
+MAX_CURSOR = 1024
 RETENTION = 90 * 24 * 3600
 """Seconds for which a settled job is kept."""
 
@@ -50,7 +54,7 @@ class JobTable:
         return job
 
     def move(self, job: Job, to: JobStatus, **changes: Any) -> Job:
-        """Move a job that was read, or made, here: from its status and attempt to another.
+        """Move a job that was read, or made, here, if nobody has written it since.
 
         Raises:
             StatusConflictError: it is no longer where it was; carries it as it is.
@@ -60,19 +64,21 @@ class JobTable:
         return self._update(job.job_id, self._entering(to) | changes, _still(job))
 
     def settle_delivered(self, job_id: str, attempt: int, request_id: str, to: JobStatus, **changes: Any) -> Job:
-        """Move a job on fal's word about an attempt, without reading it first.
+        """Move a job on fal's word about an attempt, without reading it first, and note the request.
 
         Raises:
             StatusConflictError: it is settled, at another attempt, or known under another request.
         """
-        origins = sorted(status for status in AT_FAL if to in MOVES[status])
+        origins = sorted(status for status in JobStatus if to in MOVES[status])
         statuses = {f":from_{index}": status.value for index, status in enumerate(origins)}
         expression = (
             f"#status IN ({', '.join(statuses)}) AND attempt = :from_attempt"
             " AND (attribute_not_exists(#request) OR #request.request_id = :from_request)"
         )
         condition = Condition(expression, {**statuses, ":from_attempt": attempt, ":from_request": request_id})
-        return self._update(job_id, self._entering(to) | changes, condition)
+        # URLs that came with fal's answer to the submission are worth more than the id alone.
+        request = {"request": {"request_id": request_id}}
+        return self._update(job_id, self._entering(to) | changes | request, condition, kept=frozenset({"request"}))
 
     def _entering(self, to: JobStatus) -> dict[str, Any]:
         now = self._now()
@@ -96,13 +102,31 @@ class JobTable:
         """
         return self._update(job.job_id, {"check_at": check_at}, _still(job))
 
-    def _update(self, job_id: str, changes: dict[str, Any], condition: "Condition") -> Job:
+    def put_off(self, job_id: str, check_at: int) -> None:
+        """Set when an open job is looked at next, whatever is wrong with the rest of its row."""
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(
+                TableName=self._table,
+                Key={"job_id": {"S": job_id}},
+                UpdateExpression="SET check_at = :check_at",
+                ConditionExpression="attribute_exists(open_shard)",
+                ExpressionAttributeValues={":check_at": {"N": str(check_at)}},
+            )
+
+    def _update(
+        self, job_id: str, changes: dict[str, Any], condition: "Condition", kept: frozenset[str] = frozenset()
+    ) -> Job:
+        """Write changes, but to what is `kept` only where nothing is."""
         nonce = self._nonce()
         changes = {**changes, "nonce": nonce}
-        sets = [f"#{name} = :{name}" for name, value in changes.items() if value is not None]
+        sets = [
+            f"#{name} = if_not_exists(#{name}, :{name})" if name in kept else f"#{name} = :{name}"
+            for name, value in changes.items()
+            if value is not None
+        ]
         removes = [f"#{name}" for name, value in changes.items() if value is None]
         values = {f":{name}": value for name, value in changes.items() if value is not None} | condition.values
-        names = {*changes, "status"} | ({"request"} if "#request" in condition.expression else set())
+        names = {*changes, "status"}
         try:
             answer = self._client.update_item(
                 TableName=self._table,
@@ -126,7 +150,7 @@ class JobTable:
     def list_owned(
         self, owner: str, wanted: Callable[[Job], bool], limit: int, cursor: str | None
     ) -> tuple[list[Job], str | None]:
-        """An owner's jobs that are wanted, newest first, and where to go on.
+        """An owner's jobs that are wanted, newest first, and where to go on, if there may be more.
 
         Raises:
             ValueError: the cursor is none of ours.
@@ -141,20 +165,22 @@ class JobTable:
             "ScanIndexForward": False,
             "Limit": MOST_KEYS,
         }
-        if cursor:
+        if cursor is not None:
             page["ExclusiveStartKey"] = _read_cursor(cursor, owner)
-        while True:
+        for _ in range(MOST_PAGES):
             answer = self._client.query(**page)
             found = {job.job_id: job for job in self._get_many([item["job_id"]["S"] for item in answer["Items"]])}
             for item in answer["Items"]:
                 job = found.get(item["job_id"]["S"])
                 if job and wanted(job):
                     if len(jobs) == limit:
-                        return jobs, _write_cursor(jobs[-1])
+                        return jobs, _write_cursor(owner, moment_text(jobs[-1].created_at), jobs[-1].job_id)
                     jobs.append(job)
             if "LastEvaluatedKey" not in answer:
                 return jobs, None
             page["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        last = page["ExclusiveStartKey"]
+        return jobs, _write_cursor(owner, last["created_at"]["S"], last["job_id"]["S"])
 
     def _get_many(self, job_ids: list[str]) -> Iterable[Job]:
         wanted: dict[str, Any] = (
@@ -189,8 +215,8 @@ class Condition(NamedTuple):
 
 
 def _still(job: Job) -> Condition:
-    values = {":from_status": job.status.value, ":from_attempt": job.attempt}
-    return Condition("#status = :from_status AND attempt = :from_attempt", values)
+    values = {":from_status": job.status.value, ":from_nonce": job.nonce}
+    return Condition("#status = :from_status AND #nonce = :from_nonce", values)
 
 
 def _to_item(job: Job) -> dict[str, Any]:
@@ -212,12 +238,13 @@ def _own_write(error: ClientError, nonce: str) -> Job:
     raise StatusConflictError(job) from error
 
 
-def _write_cursor(job: Job) -> str:
-    key = [job.owner, moment_text(job.created_at), job.job_id]
+def _write_cursor(*key: str) -> str:
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
 
 
 def _read_cursor(cursor: str, owner: str) -> dict[str, Any]:
+    if len(cursor) > MAX_CURSOR:
+        raise ValueError("no cursor is so long")
     key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     if not (isinstance(key, list) and len(key) == 3 and key[0] == owner and all(isinstance(part, str) for part in key)):  # noqa: PLR2004 - owner, created_at, job_id
         raise ValueError("not a cursor of this owner")

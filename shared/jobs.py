@@ -33,7 +33,10 @@ class JobStatus(StrEnum):
 
 
 MOVES: dict[JobStatus, frozenset[JobStatus]] = {
-    JobStatus.ACCEPTED: frozenset({JobStatus.SUBMITTING, JobStatus.FAILED, JobStatus.CANCELLED}),
+    # The last two only on fal's own word: a delivery proves that fal took the request after all, and it is paid.
+    JobStatus.ACCEPTED: frozenset(
+        {JobStatus.SUBMITTING, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.STORING, JobStatus.SUCCEEDED}
+    ),
     JobStatus.SUBMITTING: frozenset(
         {
             JobStatus.QUEUED,
@@ -54,9 +57,6 @@ MOVES: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.CANCELLED: frozenset(),
 }
 """The legal moves, all of them: no write to the table makes another."""
-
-AT_FAL = frozenset({JobStatus.SUBMITTING, JobStatus.UNCONFIRMED, JobStatus.QUEUED, JobStatus.STORING})
-"""The statuses in which fal may have something to say about a job."""
 
 
 class Record(BaseModel):
@@ -99,12 +99,12 @@ class JobError(Record):
 
 
 class Request(Record):
-    """fal's unit of work, with the URLs that fal returned for it (never built: they carry owner and app only)."""
+    """fal's unit of work, with the URLs that fal returned for it; a delivery names the id alone."""
 
     request_id: str
-    status_url: str
-    response_url: str
-    cancel_url: str
+    status_url: str | None = None
+    response_url: str | None = None
+    cancel_url: str | None = None
 
 
 class Job(Record):
@@ -121,6 +121,7 @@ class Job(Record):
     output_key: str
     fingerprint: str
     attempt: int = 1
+    attempt_at: datetime
     nonce: str
     request: Request | None = None
     result_json: str | None = None
@@ -133,7 +134,7 @@ class Job(Record):
     check_at: int | None = None
     expires_at: int | None = None
 
-    @field_serializer("created_at", "updated_at", "settled_at", when_used="json-unless-none")
+    @field_serializer("attempt_at", "created_at", "updated_at", "settled_at", when_used="json-unless-none")
     def _write_moment(self, moment: datetime) -> str:
         return moment_text(moment)
 

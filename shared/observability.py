@@ -1,11 +1,15 @@
 """Logger and metrics; messages are constants, facts are keys, and no prompt, body or signed URL is ever one of them."""
 
+import logging
 import warnings
 
 from aws_lambda_powertools import Logger, Metrics
 
 # A refused call or an idle minute counts nothing, and is no reason for a warning.
 warnings.filterwarnings("ignore", "No application metrics to publish")
+
+# httpx would log whole URLs, signed ones among them.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 logger = Logger(service="darkroom")
 metrics = Metrics(namespace="Darkroom", service="darkroom")

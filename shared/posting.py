@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import secrets
 from typing import Any, NoReturn, get_args
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from shared.app import App
 from shared.endpoints import ARGUMENTS, Arguments, Endpoint, Tier
 from shared.errors import InvalidSubmissionError, UploadRejectedError
+from shared.images import NO_OBJECT
 from shared.jobs import Job, unix_seconds
 from shared.presets import DEFAULT_OUTPUT_KEY, Preset
 from shared.submission import Submission, submit
@@ -19,6 +21,8 @@ MAX_BODY_BYTES = 128 * 1024
 """A job is one DynamoDB item of at most 400 KB, and no honest prompt comes near this."""
 MAX_IDEMPOTENCY_KEY = 255
 MAX_REFERENCE = 4096
+MAX_IMAGES = 16
+"""fal publishes no limit; each image is looked at before anything is paid, and that must end in time."""
 
 
 def post_job(app: App, owner: str, body: bytes, idempotency_key: str | None = None) -> Job:
@@ -31,20 +35,30 @@ def post_job(app: App, owner: str, body: bytes, idempotency_key: str | None = No
     fingerprint = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:32]
     job_id = _job_id(app, owner, idempotency_key)
     preset = _choose_preset(app, fields.pop("preset", None))
-    endpoint = _choose_endpoint(fields, preset)
-    arguments = _read_arguments(endpoint, (preset.arguments if preset else {}) | fields)
-    arguments = _with_object_references(app, arguments)
-    if not (idempotency_key and app.jobs.get(job_id)):
-        # A repeated call gets its job even if the input was deleted meanwhile.
-        _check_objects(app, arguments)
+    as_list = "image_urls" in fields
+    try:
+        endpoint = _choose_endpoint(fields, preset)
+        arguments = _read_arguments(endpoint, (preset.arguments if preset else {}) | fields)
+        arguments = _with_object_references(app, arguments)
+        if not (idempotency_key and app.jobs.get(job_id)):
+            # A repeated call gets its job even if the input was deleted meanwhile.
+            _check_objects(app, owner, arguments)
+    except InvalidSubmissionError as error:
+        # A list of one became image_url on its way; the caller is told of the field that the caller wrote.
+        renamed = {"image_url": "image_urls.0"} if as_list and "image_urls" not in fields else {}
+        raise InvalidSubmissionError(
+            {renamed.get(field, field): text for field, text in error.faults.items()}
+        ) from None
+    output_key = preset.output_key if preset else DEFAULT_OUTPUT_KEY
     submission = Submission(
         job_id=job_id,
         owner=owner,
         endpoint=endpoint,
         arguments=arguments,
         preset=preset.name if preset else None,
-        path=owner,
-        output_key=preset.output_key if preset else DEFAULT_OUTPUT_KEY,
+        # A posted job has no upload to be named after: without its id it would overwrite the owner's last one.
+        path=owner if "{job_id}" in output_key else f"{owner}/{job_id}",
+        output_key=output_key,
         fingerprint=fingerprint,
     )
     return submit(app, submission)
@@ -70,9 +84,7 @@ def _job_id(app: App, owner: str, idempotency_key: str | None) -> str:
     if idempotency_key is None:
         # Ordered by time, so that ids sort as jobs came; the rest is random.
         return f"{unix_seconds(app.now()):010x}{secrets.token_hex(11)}"
-    if not (
-        1 <= len(idempotency_key) <= MAX_IDEMPOTENCY_KEY and idempotency_key.isascii() and idempotency_key.isprintable()
-    ):
+    if not re.fullmatch(rf"[!-~]{{1,{MAX_IDEMPOTENCY_KEY}}}", idempotency_key):
         _refuse("Idempotency-Key", f"expected 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters")
     return hashlib.sha256(json.dumps([owner, idempotency_key]).encode()).hexdigest()[:32]
 
@@ -116,7 +128,9 @@ def _count_images(fields: dict[str, Any]) -> int:
     if "image_urls" not in fields:
         return 0
     references = fields["image_urls"]
-    return 1 if isinstance(references, list) and len(references) == 1 else 2
+    if isinstance(references, list) and len(references) > MAX_IMAGES:
+        _refuse("image_urls", f"more than {MAX_IMAGES} images")
+    return 1 if isinstance(references, list) and len(references) == 1 and isinstance(references[0], str) else 2
 
 
 def _read_arguments(endpoint: Endpoint, fields: dict[str, Any]) -> Arguments:
@@ -169,18 +183,29 @@ def _full_reference(app: App, field: str, reference: str) -> str:
 
 def _names_a_host(url: str) -> bool:
     try:
-        return url.lower().startswith("https://") and bool(urlsplit(url).hostname)
+        parts = urlsplit(url)
+        # Reading the port raises ValueError where it is no number up to 65535.
+        return url.lower().startswith("https://") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
 
 
-def _check_objects(app: App, arguments: Arguments) -> None:
+def _check_objects(app: App, owner: str, arguments: Arguments) -> None:
+    """Make sure that each object can be edited, and that an output belongs to who asks for it.
+
+    Raises:
+        InvalidSubmissionError: names the image.
+        AwsUnavailableError: S3 or the table does not answer.
+    """
     references = arguments.image_references()
     for index, reference in enumerate(references):
         if reference.startswith("s3://"):
             bucket, _, key = reference.removeprefix("s3://").partition("/")
             try:
-                app.images.check_input(bucket, key)
+                maker = app.images.check_input(bucket, key)
+                source = app.jobs.get(maker) if maker else None
+                if maker and (source is None or source.owner != owner):
+                    raise UploadRejectedError("upload_gone", NO_OBJECT)
             except UploadRejectedError as error:
                 field = "image_url" if hasattr(arguments, "image_url") else f"image_urls.{index}"
                 raise InvalidSubmissionError({field: str(error)}) from error

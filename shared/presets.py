@@ -58,7 +58,13 @@ class Preset(BaseModel):
         return self
 
     def _check_output_key(self) -> None:
-        fields = {name for _, name, _, _ in string.Formatter().parse(self.output_key) if name is not None}
+        try:
+            parts = [part for part in string.Formatter().parse(self.output_key) if part[1] is not None]
+        except ValueError as error:
+            raise ValueError(f"output_key: {error}") from None
+        if any(spec or conversion for _, _, spec, conversion in parts):
+            raise ValueError("output_key: names stand in braces alone, without a format")
+        fields = {str(name) for _, name, _, _ in parts}
         if unknown := fields - KEY_FIELDS:
             raise ValueError(f"output_key: unknown {sorted(unknown)}; it may use {sorted(KEY_FIELDS)}")
         if self.arguments.get("num_images", 1) != 1 and "index" not in fields:
@@ -105,6 +111,17 @@ def output_key(template: str, *, preset: str | None, path: str, job_id: str) -> 
     return template.format(**escaped)
 
 
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error, and not silently the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's
+        keys = [self.construct_object(key) for key, _ in node.value]
+        if len(keys) != len(set(keys)):
+            doubled = next(key for key in keys if keys.count(key) > 1)
+            raise yaml.constructor.ConstructorError(None, None, f"{doubled} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def load_presets(file: Path) -> dict[str, Preset]:
     """Read presets.yaml.
 
@@ -112,7 +129,7 @@ def load_presets(file: Path) -> dict[str, Preset]:
         SettingsError: the file breaks a rule; names the preset and the field.
     """
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader) or {}  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
         raise SettingsError(f"{file.name}: {error}") from error
     presets = content.get("presets", {}) if isinstance(content, dict) else None
@@ -120,8 +137,10 @@ def load_presets(file: Path) -> dict[str, Preset]:
         raise SettingsError(f"{file.name}: expected a mapping `presets` of names to presets")
     loaded: dict[str, Preset] = {}
     for name, body in presets.items():
+        if not isinstance(body, dict) or "name" in body:
+            raise SettingsError(f"{file.name}: presets.{name}: expected a mapping, without a name of its own")
         try:
-            loaded[name] = Preset.model_validate({"name": name, **(body or {})})
+            loaded[name] = Preset.model_validate({**body, "name": name})
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, ("presets", name, *first["loc"])))

@@ -1,5 +1,6 @@
 """Reading: jobs as their owners see them, with fresh links."""
 
+import re
 from typing import Any
 
 from shared.app import App
@@ -32,7 +33,7 @@ def list_jobs(app: App, owner: str, query: dict[str, str]) -> dict[str, Any]:
     if status is not None and status not in list(JobStatus):
         raise InvalidSubmissionError({"status": f"expected one of {', '.join(JobStatus)}"})
     limit = query.get("limit", str(DEFAULT_JOBS))
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MOST_JOBS):
+    if not (re.fullmatch(r"[0-9]{1,3}", limit) and 1 <= int(limit) <= MOST_JOBS):
         raise InvalidSubmissionError({"limit": f"expected a number from 1 to {MOST_JOBS}"})
 
     def wanted(job: Job) -> bool:
@@ -40,7 +41,7 @@ def list_jobs(app: App, owner: str, query: dict[str, str]) -> dict[str, Any]:
 
     try:
         jobs, cursor = app.jobs.list_owned(owner, wanted, int(limit), query.get("cursor"))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidSubmissionError({"cursor": "not a cursor that an earlier page gave"}) from None
     return {"jobs": [view(app, job) for job in jobs], "cursor": cursor}
 

@@ -1,14 +1,13 @@
 """Recovery: open jobs whose time has come are looked at, and moved on."""
 
 from collections.abc import Callable
-from contextlib import suppress
 
 from shared.app import App
 from shared.completion import fetch_and_store
-from shared.errors import StatusConflictError, StillInProgressError, UnreadableError
+from shared.errors import StatusConflictError, UnreadableError
 from shared.jobs import Job, JobError, JobStatus, unix_seconds
 from shared.observability import logger
-from shared.submission import LEASE_SECONDS, attempt_again
+from shared.submission import attempt_again
 
 MOST_JOBS = 200
 LOOK_AGAIN_SECONDS = 60
@@ -20,26 +19,23 @@ GIVE_UP_SECONDS = 3 * 3600
 def sweep(app: App, has_time: Callable[[], bool]) -> int:
     """Advance the jobs that are due, while there is time; says how many."""
     advanced = 0
-    for job_id in app.jobs.list_due(unix_seconds(app.now()), MOST_JOBS):
+    now = unix_seconds(app.now())
+    for job_id in app.jobs.list_due(now, MOST_JOBS):
         if not has_time():
             break
-        job = app.jobs.get(job_id)
-        if job and not job.status.is_settled:
-            try:
-                moved = advance(app, job)
-            except Exception:  # noqa: BLE001 - one job that cannot be advanced must not hold up those behind it
-                logger.exception("job not advanced", job_id=job_id)
-                _put_off(app, job)
+        try:
+            job = app.jobs.get(job_id)
+            # The index lags behind the table: the job may have been moved, and given more time, meanwhile.
+            if job is None or job.check_at is None or job.check_at > now:
                 continue
-            logger.info("job advanced", job_id=job_id, status=moved.status)
-            advanced += 1
+            moved = advance(app, job)
+        except Exception:  # noqa: BLE001 - one job that cannot be advanced must not hold up those behind it
+            logger.exception("job not advanced", job_id=job_id)
+            app.jobs.put_off(job_id, now + FAILED_LOOK_SECONDS)
+            continue
+        logger.info("job advanced", job_id=job_id, status=moved.status)
+        advanced += 1
     return advanced
-
-
-def _put_off(app: App, job: Job) -> None:
-    # A job that moved before it failed has its next look set already.
-    with suppress(StatusConflictError):
-        app.jobs.postpone(job, unix_seconds(app.now()) + FAILED_LOOK_SECONDS)
 
 
 def advance(app: App, job: Job) -> Job:
@@ -49,34 +45,35 @@ def advance(app: App, job: Job) -> Job:
             return attempt_again(app, job)
         if job.status is JobStatus.SUBMITTING:
             # Its function died in the middle: fal may have the request, so it waits for a delivery like any lost reply.
-            check_at = unix_seconds(app.now()) + LEASE_SECONDS
-            return app.jobs.move(job, JobStatus.UNCONFIRMED, reason="lease_expired", check_at=check_at)
-        if job.status is JobStatus.UNCONFIRMED or job.request is None:
-            return _wait_or_give_up(app, job)
+            return app.jobs.move(job, JobStatus.UNCONFIRMED, reason="lease_expired", check_at=_give_up_at(job))
+        if job.request is None:
+            # Nothing can be asked without a request, only waited for.
+            return _wait_or_give_up(app, job, _give_up_at(job))
         return _ask(app, job)
     except StatusConflictError as conflict:
         return conflict.job or job
 
 
 def _ask(app: App, job: Job) -> Job:
+    look_again = unix_seconds(app.now()) + LOOK_AGAIN_SECONDS
     try:
+        if job.request and job.status is not JobStatus.STORING and app.fal.status(job.request) != "COMPLETED":
+            return _wait_or_give_up(app, job, look_again)
         moved = fetch_and_store(app, job)
-    except (StillInProgressError, UnreadableError):
-        return _wait_or_give_up(app, job)
+    except UnreadableError:
+        return _wait_or_give_up(app, job, look_again)
     # Outputs whose host never hands them over must end some time too.
-    return moved if moved.status.is_settled or not _is_too_old(app, moved) else _give_up(app, moved)
+    return moved if moved.status.is_settled else _wait_or_give_up(app, moved, moved.check_at or look_again)
 
 
-def _wait_or_give_up(app: App, job: Job) -> Job:
-    if _is_too_old(app, job):
-        return _give_up(app, job)
-    return app.jobs.postpone(job, unix_seconds(app.now()) + LOOK_AGAIN_SECONDS)
+def _give_up_at(job: Job) -> int:
+    """When everything that fal could still do about an attempt is over."""
+    return unix_seconds(job.attempt_at) + GIVE_UP_SECONDS
 
 
-def _is_too_old(app: App, job: Job) -> bool:
-    return unix_seconds(app.now()) - unix_seconds(job.created_at) > GIVE_UP_SECONDS
-
-
-def _give_up(app: App, job: Job) -> Job:
-    error = job.error or JobError(type="no_word_from_fal", message="fal neither delivered a result nor has one")
-    return app.jobs.move(job, JobStatus.FAILED, error=error.model_dump())
+def _wait_or_give_up(app: App, job: Job, check_at: int) -> Job:
+    if unix_seconds(app.now()) >= _give_up_at(job):
+        error = job.error or JobError(type="no_word_from_fal", message="fal neither delivered a result nor has one")
+        # What is known of a result stays with the job, for whoever looks into it.
+        return app.jobs.move(job, JobStatus.FAILED, error=error.model_dump(), result_json=job.result_json)
+    return job if job.check_at == check_at else app.jobs.postpone(job, check_at)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -19,6 +19,11 @@ class WebhookSecret(BaseModel):
 
     url: str
     mac_key: str
+
+
+def _names_host_and_port(parts: SplitResult) -> bool:
+    # Reading the port raises ValueError where it is no number up to 65535.
+    return bool(parts.hostname) and parts.port != 0 and parts.username is None
 
 
 class Settings(BaseModel):
@@ -53,7 +58,7 @@ class Settings(BaseModel):
     @classmethod
     def _is_an_address(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        if parts.scheme not in {"http", "https"} or not _names_host_and_port(parts) or parts.query or parts.fragment:
             raise ValueError("expected an http(s) address without query")
         return value.rstrip("/")
 
@@ -62,7 +67,7 @@ class Settings(BaseModel):
     def _are_hosts_or_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for entry in value:
             parts = urlsplit(entry if "://" in entry else f"https://{entry}")
-            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.username:
+            if parts.scheme not in {"http", "https"} or not _names_host_and_port(parts) or parts.path.strip("/"):
                 raise ValueError(f"{entry!r} is neither a host nor an origin")
         return value
 

@@ -18,7 +18,7 @@ from shared.errors import (
     StatusConflictError,
     UploadRejectedError,
 )
-from shared.jobs import Job, JobError, JobStatus, Record, Upload, unix_seconds
+from shared.jobs import Job, JobError, JobStatus, Record, Upload, moment_text, unix_seconds
 from shared.observability import logger
 from shared.presets import output_key
 from shared.webhooks import Target
@@ -97,6 +97,7 @@ def draft_job(app: App, submission: Submission) -> Job:
         output_key=submission.key(),
         fingerprint=submission.fingerprint,
         nonce=app.nonce(),
+        attempt_at=now,
         created_at=now,
         updated_at=now,
         check_at=unix_seconds(now) + LEASE_SECONDS,
@@ -105,9 +106,11 @@ def draft_job(app: App, submission: Submission) -> Job:
 
 def attempt_again(app: App, job: Job) -> Job:
     """Send an accepted job once more, as a new attempt."""
-    check_at = unix_seconds(app.now()) + LEASE_SECONDS
+    now = app.now()
+    lease = unix_seconds(now) + LEASE_SECONDS
+    claim = {"attempt": job.attempt + 1, "attempt_at": moment_text(now), "check_at": lease}
     try:
-        claimed = app.jobs.move(job, JobStatus.SUBMITTING, attempt=job.attempt + 1, check_at=check_at)
+        claimed = app.jobs.move(job, JobStatus.SUBMITTING, **claim)
     except StatusConflictError as conflict:
         return conflict.job or job
     return send(app, claimed)
@@ -121,10 +124,23 @@ def send(app: App, job: Job) -> Job:
     try:
         moved = app.jobs.move(job, to, **changes)
     except StatusConflictError as conflict:
-        # fal's delivery can be faster than our own note of its acceptance: then the job has moved on already.
-        return conflict.job or job
+        moved = _note_late(app, conflict.job or job, job.attempt, to, changes)
     logger.info("job sent", job_id=job.job_id, status=moved.status, reason=moved.reason, attempt=job.attempt)
     return moved
+
+
+def _note_late(app: App, job: Job, attempt: int, to: JobStatus, changes: dict[str, Any]) -> Job:
+    """Note fal's acceptance of a job that moved while we waited for it.
+
+    fal's delivery can be faster than our note, and then there is nothing to add. A lease that ran out meanwhile has
+    made the job unconfirmed, and what it waits for is now known.
+    """
+    if job.status is JobStatus.UNCONFIRMED and job.attempt == attempt and to is JobStatus.QUEUED:
+        try:
+            return app.jobs.move(job, to, **changes)
+        except StatusConflictError as conflict:
+            return conflict.job or job
+    return job
 
 
 def _post(app: App, job: Job) -> tuple[JobStatus, dict[str, Any]]:
@@ -153,7 +169,7 @@ def _post(app: App, job: Job) -> tuple[JobStatus, dict[str, Any]]:
             "error": _error("reply_lost", error),
             "wait": POLL_SECONDS,
         }
-    return JobStatus.QUEUED, {"request": request.model_dump(), "error": None, "wait": POLL_SECONDS}
+    return JobStatus.QUEUED, {"request": request.model_dump(exclude_none=True), "error": None, "wait": POLL_SECONDS}
 
 
 def _error(kind: str, error: Exception) -> dict[str, str]:

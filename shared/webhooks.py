@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpx
 from nacl.exceptions import BadSignatureError
@@ -29,6 +29,8 @@ KEYS_MAX_AGE = 24 * 3600
 KEYS_FETCH_INTERVAL = 300
 """Seconds between two looks for new keys, so that a flood of forged calls causes one fetch at most."""
 KEYS_MAX_BYTES = 65_536
+KEYS_SECONDS = 3
+"""How long a key server may be silent; fal waits 15 s for the answer to a delivery."""
 
 HEADER = "x-fal-webhook-"
 HEADERS = ("request-id", "user-id", "timestamp", "signature")
@@ -44,7 +46,9 @@ class Target:
 
     def url(self, secret: WebhookSecret) -> str:
         """The URL that fal is to call, sealed with a MAC."""
-        query = urlencode({"attempt": self.attempt, "key": self.output_key, "mac": self.mac(secret.mac_key)})
+        fields = {"attempt": self.attempt, "key": self.output_key, "mac": self.mac(secret.mac_key)}
+        # A space as %20 is read alike by everyone on the way, as + it is not.
+        query = urlencode(fields, quote_via=quote)
         return f"{secret.url}/webhooks/fal/{self.job_id}?{query}"
 
     def mac(self, mac_key: str) -> str:
@@ -114,7 +118,7 @@ class SigningKeys:
 
     def _fetch(self, url: str) -> list[VerifyKey]:
         try:
-            with self._http.stream("GET", url) as response:
+            with self._http.stream("GET", url, timeout=KEYS_SECONDS) as response:
                 if not response.is_success:
                     return []
                 body = b""
@@ -131,7 +135,7 @@ def read_jwks(body: bytes) -> list[VerifyKey]:
     """The Ed25519 keys of a JWKS document; entries of another kind or form are passed over."""
     try:
         entries = json.loads(body)["keys"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return []
     keys = []
     for entry in entries if isinstance(entries, list) else []:
@@ -220,5 +224,5 @@ def _load(target: Target, request_id: str, body: bytes) -> Delivery:
             succeeded=content["status"] == "OK",
             payload=content.get("payload"),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidDeliveryError("the body is not a delivery") from error

@@ -84,6 +84,9 @@ def test_allowed_places(url: str) -> None:
         "file:///etc/passwd",
         "ftp://v3.fal.media/a.jpg",
         "//v3.fal.media/a.jpg",
+        "https://v3.fal.media/a\nb",
+        "https://xn--.fal.media/a.jpg",
+        "https://evil.example\\@v3.fal.media/a.jpg",
         "nonsense",
     ],
 )

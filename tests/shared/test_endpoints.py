@@ -101,6 +101,7 @@ def test_images_keep_their_order() -> None:
         {"images": [{"url": "https://v3.fal.media/a.jpg"}], "prompt": ""},
         {"images": [{"url": "https://v3.fal.media/a.jpg", "height": 1024, "width": 1024, "new": 1}], "extra": True},
         {"images": [{"url": ""}], "seed": 17454220438242315174, "timings": {"inference": 2.1}},
+        {"images": [{"url": None}]},
     ],
 )
 def test_results_with_missing_or_new_fields_are_read(payload: dict[str, Any]) -> None:

@@ -15,7 +15,6 @@ from shared.errors import (
     ProviderLockedError,
     RefusedError,
     ReplyLostError,
-    StillInProgressError,
     UnreadableError,
 )
 from shared.fal import FalClient, read_error
@@ -91,7 +90,6 @@ def test_a_submission_says_all_that_fal_documents() -> None:
         (httpx.ConnectError("refused"), NotAcceptedError),
         (httpx.ConnectTimeout("slow"), NotAcceptedError),
         (detail(429), NotAcceptedError),
-        (detail(409), NotAcceptedError),
         (detail(503), NotAcceptedError),
         (detail(402), ProviderLockedError),
         (detail(403, "User is locked. Reason: Exhausted balance."), ProviderLockedError),
@@ -109,8 +107,14 @@ def test_a_submission_says_all_that_fal_documents() -> None:
         (page(504), ReplyLostError),
         (detail(500), ReplyLostError),
         (page(408), ReplyLostError),
+        (detail(409), ReplyLostError),
+        (httpx.DecodingError("broken gzip"), ReplyLostError),
+        (httpx.LocalProtocolError("illegal header value"), NotAcceptedError),
+        (UnicodeEncodeError("ascii", "ü", 0, 1, "no header"), NotAcceptedError),
+        (detail(422, [{"loc": None, "msg": "m"}]), RefusedError),
         (httpx.Response(200, text="<html>"), ReplyLostError),
-        (httpx.Response(200, json={"request_id": "r1"}), ReplyLostError),
+        (httpx.Response(200, json={"status": "IN_QUEUE"}), ReplyLostError),
+        (httpx.Response(200, text="[" * 100_000), ReplyLostError),
     ],
     ids=lambda value: getattr(value, "__name__", None) or f"{getattr(value, 'status_code', '')}{type(value).__name__}",
 )
@@ -121,6 +125,15 @@ def test_what_each_answer_proves(answer: httpx.Response | Exception, error: type
         submit(queue)
     assert type(raised.value) is error
     assert len(queue.asked) == 1
+
+
+def test_an_answer_with_the_id_alone_is_enough() -> None:
+    """URLs that never arrived are where fal's docs say that they are: under owner and app."""
+    queue = Queue(httpx.Response(200, json={"request_id": "r1"}), httpx.Response(200, json={"status": "COMPLETED"}))
+    fal = client(queue)
+    request = fal.submit(Endpoint.MAX, {}, "https://api.example")
+    assert fal.status(request) == "COMPLETED"
+    assert str(queue.asked[1].url) == f"{QUEUE}/fal-ai/flux-pro/requests/r1/status"
 
 
 def test_a_rotated_key_is_read_anew_once() -> None:
@@ -136,16 +149,12 @@ def test_a_rotated_key_is_read_anew_once() -> None:
 @pytest.mark.parametrize("base", ["https://gateway.example", "https://gateway.example/fal"])
 def test_a_gateway_gets_its_own_key_and_fal_never_does(base: str) -> None:
     """URLs that name fal's host are put onto the gateway, for status, result and cancel."""
-    answers = [
-        httpx.Response(202, json={"status": "IN_QUEUE"}),
-        detail(400, "Request is still in progress"),
-        detail(404),
-    ]
+    answers = [httpx.Response(202, json={"status": "IN_QUEUE"}), detail(404), detail(404)]
     queue = Queue(httpx.Response(200, json={**ANSWER, "logs": 1}), *answers)
     gateway = client(queue, base, "Bearer")
     request = gateway.submit(Endpoint.MAX, {}, "https://api.example")
     assert gateway.status(request) == "IN_QUEUE"
-    with pytest.raises(StillInProgressError):
+    with pytest.raises(UnreadableError):
         gateway.result(request)
     assert gateway.cancel(request) is False
     assert all(str(asked.url).startswith(f"{base}/fal-ai/flux-pro/") for asked in queue.asked)
@@ -168,11 +177,11 @@ def test_a_gateway_s_own_urls_stay_as_they_are() -> None:
         (page(502), UnreadableError),
         (httpx.Response(200, text="x"), UnreadableError),
         (detail(401), UnreadableError),
-        (httpx.Response(404, json={"status": "NOT_FOUND"}), ModelFailedError),
+        (httpx.Response(404, json={"status": "NOT_FOUND"}), UnreadableError),
     ],
 )
 def test_a_status_that_cannot_be_had(answer: httpx.Response | Exception, error: type[FalError]) -> None:
-    """Nothing is known when fal cannot be asked; an unknown request is gone."""
+    """Nothing is known when fal cannot be asked, or does not know the request (any more)."""
     with pytest.raises(error):
         client(Queue(answer)).status(REQUEST)
 
@@ -185,7 +194,13 @@ def test_a_status_that_cannot_be_had(answer: httpx.Response | Exception, error: 
         (detail(401), UnreadableError),
         (detail(429), UnreadableError),
         (httpx.Response(200, json={"images": []}), UnreadableError),
-        (httpx.Response(404, json={"status": "NOT_FOUND"}), ModelFailedError),
+        (httpx.Response(404, json={"status": "NOT_FOUND"}), UnreadableError),
+        (detail(503, "Service temporarily unavailable"), UnreadableError),
+        (detail(500, "Internal Server Error"), UnreadableError),
+        (detail(400, "Request is still in progress"), UnreadableError),
+        (httpx.DecodingError("broken gzip"), UnreadableError),
+        (detail(422, "refused"), ModelFailedError),
+        (detail(500, "x", **{"X-Fal-Error-Type": "runner_server_error"}), ModelFailedError),
         (
             detail(422, [{"loc": ["body", "prompt"], "msg": "bad", "type": "content_policy_violation"}]),
             ModelFailedError,
@@ -194,7 +209,7 @@ def test_a_status_that_cannot_be_had(answer: httpx.Response | Exception, error: 
     ],
 )
 def test_a_result_that_cannot_be_had(answer: httpx.Response | Exception, error: type[FalError]) -> None:
-    """A model's error is final, a trouble on the way is not."""
+    """Only what the model or the runner says of itself is final; an ingress speaks in much the same words."""
     with pytest.raises(error):
         client(Queue(answer)).result(REQUEST)
 
@@ -237,6 +252,8 @@ def test_a_cancel_that_cannot_be_asked() -> None:
         ({}, "from_header", "no reason given"),
         (None, "from_header", "no reason given"),
         ({"detail": []}, "from_header", "no reason given"),
+        ({"detail": {"input": "SECRET"}}, "from_header", "no reason given"),
+        ({"detail": [{"loc": 7, "msg": "\ud800"}]}, "model_error", ": ?"),
     ],
 )
 def test_both_shapes_of_errors_are_read(body: Any, kind: str, message: str) -> None:
