@@ -1,0 +1,223 @@
+"""Where it is in doubt who knows what, nothing is paid twice and nothing that is paid is lost."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from local.fal import Script
+from shared.errors import AwsUnavailableError, NotAcceptedError, ProviderLockedError, ReplyLostError
+from shared.fal import FalClient
+from shared.images import Images
+from shared.job_table import JobTable
+from shared.jobs import JobStatus
+from shared.presets import Preset
+
+
+def after_submitting(monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -> None:
+    """Let something happen once fal has a request and before its answer is known here."""
+    really = FalClient.submit
+
+    def submit(self: FalClient, *arguments: Any) -> Any:
+        request = really(self, *arguments)
+        then()
+        return request
+
+    monkeypatch.setattr(FalClient, "submit", submit)
+
+
+def fails_with(error: Exception) -> Callable[[], object]:
+    """Something that fails."""
+
+    def fail() -> object:
+        raise error
+
+    return fail
+
+
+def pass_time(system: Any, seconds: int, step: int = 60) -> None:
+    """Let fal and the clock's function both do what falls due."""
+    for _ in range(0, seconds, step):
+        system.fal.advance(step)
+        system.sweep()
+
+
+def test_a_delivery_before_our_own_note(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """fal can be done before its answer is noted: the job is settled, and knows its request."""
+    after_submitting(monkeypatch, lambda: system.fal.advance(10))
+    _, job = system.post({"prompt": "p"})
+    assert job["status"] == "succeeded"
+    assert job["request_id"] == system.requests()[0]["request_id"]
+
+
+def test_outputs_of_an_adopted_request_are_stored_later(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reply lost, then the file host down when the delivery comes: the pictures are stored once they can be had."""
+    after_submitting(monkeypatch, fails_with(ReplyLostError("lost")))
+    _, job = system.post({"prompt": "p"})
+    working = system.app.http
+    with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(503))) as broken:
+        monkeypatch.setattr(system.app.downloads, "_http", broken)
+        system.fal.advance(10)
+    assert system.answers == [200]
+    assert system.job(job["job_id"])["status"] == "storing"
+    monkeypatch.setattr(system.app.downloads, "_http", working)
+    pass_time(system, 120)
+    assert system.job(job["job_id"])["status"] == "succeeded"
+    assert len(system.requests()) == 1
+
+
+def test_a_lost_reply_and_a_lost_payload(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A delivery without its payload names the request, and its result is fetched, although no URL of it ever came."""
+    after_submitting(monkeypatch, fails_with(ReplyLostError("lost")))
+    system.fal.add_scripts(Script(payload_error=True))
+    _, job = system.post({"prompt": "p"})
+    system.fal.advance(10)
+    assert system.job(job["job_id"])["status"] == "succeeded"
+
+
+def test_a_delivery_for_a_job_that_seemed_not_to_be_at_fal(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """fal's own word is better than our conclusion: the job is settled, and not sent again."""
+    after_submitting(monkeypatch, fails_with(NotAcceptedError("seemed so")))
+    _, job = system.post({"prompt": "p"})
+    assert job["status"] == "accepted"
+    system.fal.advance(10)
+    assert system.job(job["job_id"])["status"] == "succeeded"
+    pass_time(system, 180)
+    assert len(system.requests()) == 1
+
+
+def test_a_job_that_waited_long_has_its_full_time_at_fal(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours of a locked account do not count against the attempt that comes after them."""
+    left = [ProviderLockedError("locked")] * 20
+    really = FalClient.submit
+
+    def submit(self: FalClient, *arguments: Any) -> Any:
+        if left:
+            raise left.pop()
+        return really(self, *arguments)
+
+    monkeypatch.setattr(FalClient, "submit", submit)
+    system.fal.change_settings({"queue_seconds": 900})
+    _, job = system.post({"prompt": "p"})
+    pass_time(system, 4 * 3600, 600)
+    assert system.job(job["job_id"])["status"] == "succeeded"
+    assert len(system.requests()) == 1
+
+
+def test_an_index_that_lags_moves_nothing(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that the index still calls due, and that has more time by its row, is left alone."""
+    _, job = system.post({"prompt": "p"})
+    before = system.row(job["job_id"])
+    monkeypatch.setattr(JobTable, "list_due", lambda *_: [job["job_id"], "nothing"])
+    assert system.sweep() == 0
+    assert system.row(job["job_id"]) == before
+
+
+def test_an_answer_after_the_lease_is_still_noted(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that was so slow that its job became unconfirmed adds what it learned."""
+
+    def outlast_the_lease() -> None:
+        system.fal.clock.move(130)
+        assert system.sweep() == 1
+        assert system.jobs()[0]["status"] == "unconfirmed"
+
+    system.deliver = lambda *_: 404
+    after_submitting(monkeypatch, outlast_the_lease)
+    _, job = system.post({"prompt": "p"})
+    assert job["status"] == "queued"
+    pass_time(system, 240)
+    assert system.job(job["job_id"])["status"] == "succeeded"
+
+
+def test_a_row_that_cannot_be_read_does_not_hold_up_others(system: Any) -> None:
+    """It is put off, and the jobs behind it are done."""
+    system.deliver = lambda *_: 404
+    _, first = system.post({"prompt": "p"})
+    _, second = system.post({"prompt": "p"})
+    boto3.client("dynamodb").update_item(
+        TableName="darkroom-jobs",
+        Key={"job_id": {"S": first["job_id"]}},
+        UpdateExpression="SET endpoint = :none",
+        ExpressionAttributeValues={":none": {"S": "no endpoint"}},
+    )
+    pass_time(system, 180)
+    assert system.job(second["job_id"])["status"] == "succeeded"
+    assert int(system.row(first["job_id"])["check_at"]["N"]) > system.fal.clock.now()
+
+
+def test_one_odd_image_does_not_drop_the_others(system: Any) -> None:
+    """A result of one picture and one empty place is stored as the one picture that it is."""
+    _, job = system.post({"prompt": "p", "num_images": 2})
+    system.deliver = lambda *_: 404
+    system.fal.advance(10)
+    request = system.requests()[0]
+    system.fal.add_scripts(Script.model_validate({"result": {"body": mixed_result(system, request["request_id"])}}))
+    del system.deliver
+    _, other = system.post({"prompt": "p", "num_images": 2})
+    system.fal.advance(10)
+    other = system.job(other["job_id"])
+    assert other["status"] == "succeeded"
+    assert [output["index"] for output in other["outputs"]] == [1]
+    assert system.job(job["job_id"])["status"] in {"queued", "succeeded"}
+
+
+def mixed_result(system: Any, request_id: str) -> dict[str, Any]:
+    """A result with no picture in its first place."""
+    with httpx.Client(transport=httpx.WSGITransport(app=system.fal), base_url=system.app.settings.fal_queue_url) as fal:
+        result = fal.get(f"/fal-ai/flux-pro/requests/{request_id}", headers={"Authorization": "Key id:secret"}).json()
+    return {"images": [{"url": None}, result["images"][1]], "seed": 1}
+
+
+def test_a_stranger_s_output_is_no_input(system: Any) -> None:
+    """Another owner's output is treated as one that does not exist."""
+    _, job = system.post({"prompt": "p"})
+    system.fal.advance(10)
+    key = system.job(job["job_id"])["outputs"][0]["key"]
+    status, refused = system.post({"prompt": "p", "image_url": f"s3://darkroom-outputs/{key}"}, owner="stranger")
+    assert status == 422
+    assert refused["errors"] == [{"field": "image_url", "message": "the object does not exist (any more)"}]
+    assert len(system.requests()) == 1
+
+
+def test_posted_jobs_of_a_preset_with_a_stable_key_stay_apart(system: Any) -> None:
+    """A key made for uploads' names does not let two posted jobs overwrite each other."""
+    poster = Preset(name="poster", arguments={"prompt": "p"}, output_key="{preset}/{path}.{ext}")
+    system.app.presets["poster"] = poster
+    ids = [system.post({"preset": "poster"})[1]["job_id"] for _ in range(2)]
+    system.fal.advance(10)
+    keys = [system.job(job_id)["outputs"][0]["key"] for job_id in ids]
+    assert keys == [f"poster/shop/{job_id}.jpg" for job_id in ids]
+
+
+def test_trouble_with_s3_is_a_503(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an input cannot be looked at, the caller is told to come again, and nothing is written or paid."""
+    system.put("a.png")
+    monkeypatch.setattr(Images, "check_input", lambda *_: fails_with(AwsUnavailableError("SlowDown"))())
+    answer = system.http("POST", "/jobs", body=b'{"prompt": "p", "image_url": "a.png"}')
+    assert (answer["statusCode"], json.loads(answer["body"])["title"]) == (503, "Service Unavailable")
+    assert (system.rows(), system.requests()) == ([], [])
+
+
+def test_a_paid_result_that_comes_too_late_is_told_and_changes_nothing(
+    system: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A delivery after the job was given up is answered, and the log names the job."""
+    held: list[Any] = []
+
+    def hold(*call: Any) -> int:
+        held.append(call)
+        return 503
+
+    system.deliver = hold
+    _, job = system.post({"prompt": "p"})
+    system.fal.advance(10)
+    row = system.app.jobs.get(job["job_id"])
+    system.app.jobs.move(row, JobStatus.FAILED)
+    before = system.row(job["job_id"])
+    url, headers, body, _ = held[0]
+    assert system.call_back(url, headers, body) == 200
+    assert system.row(job["job_id"]) == before
+    assert "paid result came too late" in caplog.text
