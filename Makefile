@@ -52,6 +52,16 @@ lock: .venv/dev ## choose the newest versions that pyproject.toml allows, with h
 	$$compile -c requirements.txt --group local -o requirements-local.txt; \
 	$$compile -c requirements-local.txt --group dev -o requirements-dev.txt
 
+# `sam build` runs this once for each function, with the folder to fill. Wheels are chosen for the runtime, not for this machine.
+ARCHITECTURE ?= arm64
+WHEELS = $(if $(filter arm64,$(ARCHITECTURE)),aarch64,x86_64)
+build-%:
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-compile \
+	  --implementation cp --python-version 3.13 --platform manylinux_2_28_$(WHEELS) --platform manylinux2014_$(WHEELS) \
+	  --target "$(ARTIFACTS_DIR)" -r requirements.txt
+	@cp -R functions shared presets.yaml "$(ARTIFACTS_DIR)"
+	@find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -r {} +
+
 clean: ## delete what was installed and made
 	@rm -rf .venv demo-output .coverage .mypy_cache .pytest_cache .ruff_cache
 
