@@ -38,45 +38,13 @@ def complete(app: App, delivery: Delivery) -> Job:
         StatusConflictError: fal's word is about no job, or about another request or attempt than the job's.
         UnreadableError: the result that the delivery lacks cannot be had now; fal shall deliver again.
     """
-    target = delivery.target
-    if not delivery.succeeded:
-        error = read_error(delivery.payload)
-        return _settle(app, delivery, JobStatus.FAILED, error=error.model_dump())
-    if delivery.payload is None:
-        return _complete_without_payload(app, delivery)
-    try:
-        result = Result.model_validate(delivery.payload)
-    except ValidationError:
-        return _settle(app, delivery, JobStatus.FAILED, error=_error("unreadable_result", "fal's result has no images"))
-    to, changes = store(app, result, target.output_key, target.job_id)
-    return _settle(app, delivery, to, **changes)
-
-
-def _complete_without_payload(app: App, delivery: Delivery) -> Job:
-    """Fetch the result: it was too large or too odd for a webhook call, but it is there, and paid for."""
     job = app.jobs.get(delivery.target.job_id)
     if job is None or not _is_about(delivery, job):
         raise StatusConflictError(job)
     if job.status.is_settled:
-        return job
-    return fetch_and_store(
-        app, job.model_copy(update={"request": job.request or Request(request_id=delivery.request_id)})
-    )
-
-
-def _settle(app: App, delivery: Delivery, to: JobStatus, **changes: Any) -> Job:
-    target = delivery.target
-    try:
-        job = app.jobs.settle_delivered(target.job_id, target.attempt, delivery.request_id, to, **changes)
-    except StatusConflictError as conflict:
-        found = conflict.job
-        if found is None or not _is_about(delivery, found):
-            raise
-        if to is JobStatus.SUCCEEDED and found.status is not JobStatus.SUCCEEDED:
-            logger.warning("paid result came too late", job_id=found.job_id, status=found.status)
-        else:
-            logger.info("delivery came again", job_id=found.job_id, status=found.status)
-        return found
+        return _come_again(delivery, job)
+    to, changes = _read(app, delivery, job)
+    job = _move(app, job, to, changes | {"request": _request(delivery, job).model_dump(exclude_none=True)})
     logger.info("job delivered", job_id=job.job_id, status=job.status)
     return job
 
@@ -84,6 +52,46 @@ def _settle(app: App, delivery: Delivery, to: JobStatus, **changes: Any) -> Job:
 def _is_about(delivery: Delivery, job: Job) -> bool:
     known = job.request is None or job.request.request_id == delivery.request_id
     return known and job.attempt == delivery.target.attempt
+
+
+def _come_again(delivery: Delivery, job: Job) -> Job:
+    if delivery.succeeded and job.status is not JobStatus.SUCCEEDED:
+        logger.warning("paid result came too late", job_id=job.job_id, status=job.status)
+    else:
+        logger.info("delivery came again", job_id=job.job_id, status=job.status)
+    return job
+
+
+def _request(delivery: Delivery, job: Job) -> Request:
+    return job.request or Request(request_id=delivery.request_id)
+
+
+def _read(app: App, delivery: Delivery, job: Job) -> tuple[JobStatus, dict[str, Any]]:
+    if not delivery.succeeded:
+        return JobStatus.FAILED, {"error": read_error(delivery.payload).model_dump()}
+    try:
+        if delivery.payload is None:
+            # It was too large or too odd for a webhook call, but the result is there, and paid for.
+            return store(app, app.fal.result(_request(delivery, job)), job)
+        return store(app, Result.model_validate(delivery.payload), job)
+    except ModelFailedError as error:
+        return JobStatus.FAILED, {"error": _error(error.kind, str(error))}
+    except ValidationError:
+        return JobStatus.FAILED, {"error": _error("unreadable_result", "fal's result has no images")}
+
+
+def _move(app: App, job: Job, to: JobStatus, changes: dict[str, Any]) -> Job:
+    """Move a job, also if it was written meanwhile; the first to settle it wins."""
+    while True:
+        try:
+            if to is job.status:
+                # Still storing: only the next look is put off.
+                return app.jobs.postpone(job, changes["check_at"])
+            return app.jobs.move(job, to, **changes)
+        except StatusConflictError as conflict:
+            if conflict.job is None or conflict.job.status.is_settled:
+                return conflict.job or job
+            job = conflict.job
 
 
 def fetch_and_store(app: App, job: Job) -> Job:
@@ -96,18 +104,13 @@ def fetch_and_store(app: App, job: Job) -> Job:
         raise ValueError("a job without a request has no result at fal")
     try:
         result = Result.model_validate_json(job.result_json) if job.result_json else app.fal.result(job.request)
-        to, changes = store(app, result, job.output_key, job.job_id)
+        to, changes = store(app, result, job)
     except ModelFailedError as error:
         to, changes = JobStatus.FAILED, {"error": _error(error.kind, str(error))}
-    try:
-        if to is job.status:
-            return app.jobs.postpone(job, changes["check_at"])
-        return app.jobs.move(job, to, request=job.request.model_dump(exclude_none=True), **changes)
-    except StatusConflictError as conflict:
-        return conflict.job or job
+    return _move(app, job, to, changes)
 
 
-def store(app: App, result: Result, output_key: str, job_id: str) -> tuple[JobStatus, dict[str, Any]]:
+def store(app: App, result: Result, job: Job) -> tuple[JobStatus, dict[str, Any]]:
     """Store a result's images side by side, and say which move of the job that makes.
 
     Every picture is held here and checked before the first is put, so that a result is stored whole or not at all.
@@ -122,9 +125,7 @@ def store(app: App, result: Result, output_key: str, job_id: str) -> tuple[JobSt
             downloads = list(
                 pool.map(lambda url: stack.enter_context(app.downloads.fetch(url, deadline)), urls.values())
             )
-            outputs = list(
-                pool.map(lambda item: _put(app, output_key, job_id, *item), zip(urls, downloads, strict=True))
-            )
+            outputs = list(pool.map(lambda item: _put(app, job, *item), zip(urls, downloads, strict=True)))
     except OutputRefusedError as error:
         # The URLs stay with the job: what was paid for can still be fetched by hand.
         return JobStatus.FAILED, _unstored(result, "output_refused", error) | {"seed": seed}
@@ -134,9 +135,9 @@ def store(app: App, result: Result, output_key: str, job_id: str) -> tuple[JobSt
     return JobStatus.SUCCEEDED, {"outputs": _dump(outputs), "seed": seed, "error": None}
 
 
-def _put(app: App, output_key: str, job_id: str, index: int, download: Download) -> Output:
-    key = output_key.format(index=index, ext=download.extension)
-    app.images.store(key, download.file, download.content_type, job_id)
+def _put(app: App, job: Job, index: int, download: Download) -> Output:
+    key = job.output_key.format(index=index, ext=download.extension)
+    app.images.store(key, download.file, download.content_type, job.job_id)
     width, height = download.dimensions or (None, None)
     return Output(
         index=index,

@@ -68,6 +68,9 @@ class Download:
             raise OutputRefusedError("the output is no JPEG, PNG or WebP picture")
         self.content_type, self.extension = STORED_FORMATS[image_format]
         self.dimensions = dimensions(file, image_format)
+        if self.dimensions is None and image_format != "webp":
+            file.close()
+            raise OutputRefusedError("the output is a damaged picture")
         file.seek(0)
 
     def __enter__(self) -> Self:

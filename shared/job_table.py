@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
@@ -61,24 +61,7 @@ class JobTable:
         """
         if to not in MOVES[job.status]:
             raise ValueError(f"a job does not move from {job.status} to {to}")
-        return self._update(job.job_id, self._entering(to) | changes, _still(job))
-
-    def settle_delivered(self, job_id: str, attempt: int, request_id: str, to: JobStatus, **changes: Any) -> Job:
-        """Move a job on fal's word about an attempt, without reading it first, and note the request.
-
-        Raises:
-            StatusConflictError: it is settled, at another attempt, or known under another request.
-        """
-        origins = sorted(status for status in JobStatus if to in MOVES[status])
-        statuses = {f":from_{index}": status.value for index, status in enumerate(origins)}
-        expression = (
-            f"#status IN ({', '.join(statuses)}) AND attempt = :from_attempt"
-            " AND (attribute_not_exists(#request) OR #request.request_id = :from_request)"
-        )
-        condition = Condition(expression, {**statuses, ":from_attempt": attempt, ":from_request": request_id})
-        # URLs that came with fal's answer to the submission are worth more than the id alone.
-        request = {"request": {"request_id": request_id}}
-        return self._update(job_id, self._entering(to) | changes | request, condition, kept=frozenset({"request"}))
+        return self._update(job, self._entering(to) | changes)
 
     def _entering(self, to: JobStatus) -> dict[str, Any]:
         now = self._now()
@@ -100,7 +83,7 @@ class JobTable:
         Raises:
             StatusConflictError: it moved meanwhile.
         """
-        return self._update(job.job_id, {"check_at": check_at}, _still(job))
+        return self._update(job, {"check_at": check_at})
 
     def put_off(self, job_id: str, check_at: int) -> None:
         """Set when an open job is looked at next, whatever is wrong with the rest of its row."""
@@ -113,27 +96,21 @@ class JobTable:
                 ExpressionAttributeValues={":check_at": {"N": str(check_at)}},
             )
 
-    def _update(
-        self, job_id: str, changes: dict[str, Any], condition: "Condition", kept: frozenset[str] = frozenset()
-    ) -> Job:
-        """Write changes, but to what is `kept` only where nothing is."""
+    def _update(self, job: Job, changes: dict[str, Any]) -> Job:
+        """Write changes if the row is still the one that was read: its status and its last writer's nonce say so."""
         nonce = self._nonce()
         changes = {**changes, "nonce": nonce}
-        sets = [
-            f"#{name} = if_not_exists(#{name}, :{name})" if name in kept else f"#{name} = :{name}"
-            for name, value in changes.items()
-            if value is not None
-        ]
+        sets = [f"#{name} = :{name}" for name, value in changes.items() if value is not None]
         removes = [f"#{name}" for name, value in changes.items() if value is None]
-        values = {f":{name}": value for name, value in changes.items() if value is not None} | condition.values
-        names = {*changes, "status"}
+        values = {f":{name}": value for name, value in changes.items() if value is not None}
+        values |= {":read_status": job.status.value, ":read_nonce": job.nonce}
         try:
             answer = self._client.update_item(
                 TableName=self._table,
-                Key={"job_id": {"S": job_id}},
+                Key={"job_id": {"S": job.job_id}},
                 UpdateExpression=f"SET {', '.join(sets)}" + (f" REMOVE {', '.join(removes)}" if removes else ""),
-                ConditionExpression=condition.expression,
-                ExpressionAttributeNames={f"#{name}": name for name in names},
+                ConditionExpression="#status = :read_status AND #nonce = :read_nonce",
+                ExpressionAttributeNames={f"#{name}": name for name in {*changes, "status"}},
                 ExpressionAttributeValues={name: TypeSerializer().serialize(value) for name, value in values.items()},
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
@@ -205,18 +182,6 @@ class JobTable:
             )
             due += [(int(item["check_at"]["N"]), item["job_id"]["S"]) for item in answer["Items"]]
         return [job_id for _, job_id in sorted(due)[:limit]]
-
-
-class Condition(NamedTuple):
-    """What must hold of a row for a write to happen; its values are named `:from_…`, apart from what is written."""
-
-    expression: str
-    values: dict[str, Any]
-
-
-def _still(job: Job) -> Condition:
-    values = {":from_status": job.status.value, ":from_nonce": job.nonce}
-    return Condition("#status = :from_status AND #nonce = :from_nonce", values)
 
 
 def _to_item(job: Job) -> dict[str, Any]:

@@ -85,8 +85,8 @@ class Output(Record):
     index: int
     key: str
     content_type: str
-    width: int | None
-    height: int | None
+    width: int | None = None
+    height: int | None = None
     bytes: int
     sha256: str
 

@@ -149,8 +149,8 @@ def _post(app: App, job: Job) -> tuple[JobStatus, dict[str, Any]]:
             # An output that starts a job is a loop, and every turn of it would be paid.
             raise UploadRejectedError("own_output", "the object is an output of this service")
         arguments = job.arguments.with_images([fal_url(app, ref) for ref in job.arguments.image_references()])
-        target = Target(job.job_id, job.attempt, job.output_key)
-        request = app.fal.submit(job.endpoint, arguments, target.url(app.credentials.webhook()))
+        webhook_url = Target(job.job_id, job.attempt).url(app.credentials.webhook())
+        request = app.fal.submit(job.endpoint, arguments, webhook_url)
     except UploadRejectedError as error:
         return JobStatus.FAILED, {"error": _error(error.kind, error)}
     except RefusedError as error:

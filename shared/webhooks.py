@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
-from urllib.parse import quote, urlencode
 
 import httpx
 from nacl.exceptions import BadSignatureError
@@ -38,22 +37,18 @@ HEADERS = ("request-id", "user-id", "timestamp", "signature")
 
 @dataclass(frozen=True)
 class Target:
-    """What a webhook URL says: the job, the attempt, and the key that outputs get (with {index} and {ext} open)."""
+    """What a webhook URL says: the job, and which attempt at it."""
 
     job_id: str
     attempt: int
-    output_key: str
 
     def url(self, secret: WebhookSecret) -> str:
         """The URL that fal is to call, sealed with a MAC."""
-        fields = {"attempt": self.attempt, "key": self.output_key, "mac": self.mac(secret.mac_key)}
-        # A space as %20 is read alike by everyone on the way, as + it is not.
-        query = urlencode(fields, quote_via=quote)
-        return f"{secret.url}/webhooks/fal/{self.job_id}?{query}"
+        return f"{secret.url}/webhooks/fal/{self.job_id}?attempt={self.attempt}&mac={self.mac(secret.mac_key)}"
 
     def mac(self, mac_key: str) -> str:
         """HMAC-SHA256 over all that the URL says, in hex."""
-        message = json.dumps([self.job_id, self.attempt, self.output_key])
+        message = json.dumps([self.job_id, self.attempt])
         return hmac.new(mac_key.encode(), message.encode(), hashlib.sha256).hexdigest()
 
     @classmethod
@@ -64,9 +59,9 @@ class Target:
             InvalidDeliveryError: it is not one that we made.
         """
         attempt, mac = query.get("attempt", ""), query.get("mac", "")
-        if not (re.fullmatch(r"[1-9][0-9]{0,5}", attempt) and re.fullmatch(r"[0-9a-f]{64}", mac) and "key" in query):
+        if not (re.fullmatch(r"[1-9][0-9]{0,5}", attempt) and re.fullmatch(r"[0-9a-f]{64}", mac)):
             raise InvalidDeliveryError("the URL is none of ours")
-        target = cls(job_id=job_id, attempt=int(attempt), output_key=query["key"])
+        target = cls(job_id=job_id, attempt=int(attempt))
         if not hmac.compare_digest(target.mac(secret().mac_key), mac):
             raise InvalidDeliveryError("the MAC does not fit")
         return target

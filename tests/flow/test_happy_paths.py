@@ -160,22 +160,28 @@ def test_a_result_with_only_urls_is_enough(system: Any) -> None:
     assert job["seed"] is None
 
 
-def test_four_aws_calls_for_a_job_with_one_output(system: Any) -> None:
-    """A warm container puts, updates, stores and updates; an upload is also looked into, once."""
+def test_five_aws_calls_for_a_job_with_one_output(system: Any) -> None:
+    """A warm container puts, updates, reads, stores and updates; an upload is also looked into, once.
+
+    A copy of an event costs one call, and so does a copy of a delivery.
+    """
     system.post({"prompt": "warms the secrets up"})
     system.fal.advance(10)
     system.aws_calls.clear()
     system.post({"prompt": "p"})
     system.fal.advance(10)
-    assert system.aws_calls == ["PutItem", "UpdateItem", "PutObject", "UpdateItem"]
+    assert system.aws_calls == ["PutItem", "UpdateItem", "GetItem", "PutObject", "UpdateItem"]
     system.aws_calls.clear()
     event = system.put("sketch/a.png")
     system.upload(event)
     system.fal.advance(10)
-    assert system.aws_calls == ["PutItem", "GetObject", "UpdateItem", "PutObject", "UpdateItem"]
+    assert system.aws_calls == ["PutItem", "GetObject", "UpdateItem", "GetItem", "PutObject", "UpdateItem"]
     system.aws_calls.clear()
     system.upload(event)
     assert system.aws_calls == ["PutItem"]
+    system.aws_calls.clear()
+    assert system.call_back(*system.deliveries[-1]) == 200
+    assert system.aws_calls == ["GetItem"]
 
 
 def test_through_a_reseller_s_gateway(make_system: Callable[..., Any]) -> None:

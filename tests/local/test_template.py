@@ -110,13 +110,13 @@ def test_functions_have_environment_and_sources(template: Template) -> None:
     """Globals are merged into each function, and events become routes, queues and schedules."""
     submit = template.functions["SubmitFromUpload"]
     assert submit.handler == "functions.submit.from_upload"
-    assert submit.timeout == 60
+    assert submit.timeout == 150
     assert submit.memory == 512
     assert submit.environment["JOB_TABLE"] == "darkroom-jobs"
     assert submit.environment["FAL_KEY_SECRET"] == "darkroom/fal-key"
     assert submit.environment["FAL_OUTPUT_EXPIRY"] == "86400"
     assert [(source.queue, source.batch_size, source.reports_failures) for source in submit.queues] == [
-        ("darkroom-uploads", 10, True)
+        ("darkroom-uploads", 5, True)
     ]
     assert [schedule.seconds for schedule in template.functions["Sweep"].schedules] == [60]
 

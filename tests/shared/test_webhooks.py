@@ -16,7 +16,7 @@ from shared.webhooks import SigningKeys, Target, Verifier, read_jwks, sign, sign
 KEY = SigningKey(bytes(range(32)))
 NOW = 1_700_000_000
 SECRET = WebhookSecret(url="https://api.example", mac_key="k" * 64)
-TARGET = Target("0123abcd", 1, "jobs/o/0123abcd-{index}.{ext}")
+TARGET = Target("0123abcd", 1)
 BODY = b'{"error": null, "gateway_request_id": "r1", "payload": {"images": []}, "request_id": "r1", "status": "OK"}'
 SPKI_ORDER = 2**252 + 27742317777372353535851937790883648493
 
@@ -101,7 +101,7 @@ def test_the_known_vector_is_signed_as_fal_signs() -> None:
 
 
 def test_a_true_delivery_is_read(make: Callable[..., Verifier]) -> None:
-    """All checks pass, and the delivery says which job, attempt, key and request it is about."""
+    """All checks pass, and the delivery says which job, attempt and request it is about."""
     delivery = make().verify(TARGET.job_id, query(), headers(), BODY)
     assert (delivery.target, delivery.request_id, delivery.succeeded) == (TARGET, "r1", True)
     assert delivery.payload == {"images": []}
@@ -156,8 +156,7 @@ SPOILED: dict[str, tuple[str, dict[str, str], dict[str, str], bytes]] = {
     ),
     "another job": ("ffff", query(), headers(), BODY),
     "another attempt": (TARGET.job_id, query() | {"attempt": "2"}, headers(), BODY),
-    "another key": (TARGET.job_id, query() | {"key": "index.html"}, headers(), BODY),
-    "no MAC": (TARGET.job_id, {"attempt": "1", "key": TARGET.output_key}, headers(), BODY),
+    "no MAC": (TARGET.job_id, {"attempt": "1"}, headers(), BODY),
     "another MAC": (TARGET.job_id, query() | {"mac": _flip(query()["mac"])}, headers(), BODY),
     "a MAC of another secret": (TARGET.job_id, query(secret=WebhookSecret(url="", mac_key="x")), headers(), BODY),
     "no query": (TARGET.job_id, {}, headers(), BODY),
