@@ -50,6 +50,14 @@ UNKNOWN_FIELDS = (
     "webhook_url",
     "width",
 )
+# fal takes public addresses only, and would fail on these after they are paid for.
+PRIVATE = (
+    "https://localhost/a.png",
+    "https://127.0.0.1/a.png",
+    "https://10.0.0.1:8443/a.png",
+    "https://169.254.169.254/latest/meta-data/",
+    "https://[::1]/a.png",
+)
 # References that are no image which may be used, wherever an image stands.
 WRONG_IMAGES: tuple[Any, ...] = (
     None,
@@ -67,6 +75,10 @@ WRONG_IMAGES: tuple[Any, ...] = (
     "https:///a.png",
     "https:images.example/a.png",
     "https://images.example:port/a.png",
+    "https://images.example/a b.png",
+    "https://images.example/a.png\n",
+    "https://images.example\\@evil.example/a.png",
+    *PRIVATE,
     "s3://",
     "s3://darkroom-inputs",
     "s3://darkroom-inputs/",
