@@ -53,7 +53,7 @@ def _submit_uploads(body: str) -> None:
         try:
             jobs = submit_upload(app(), upload)
         except UploadSkippedError as reason:
-            logger.info("upload skipped", bucket=upload.bucket, reason=str(reason))
+            logger.info("upload skipped", bucket=upload.bucket, key=upload.key, reason=str(reason))
             continue
         metrics.add_metric("UploadSubmitted", MetricUnit.Count, len(jobs))
 

@@ -64,7 +64,10 @@ def _serve(*, show_log: bool) -> None:
         print(_welcome(stack), flush=True)
         if show_log:
             _follow(stack.log)
-        stack.watch()
+        try:
+            stack.watch()
+        finally:
+            print("ending; what was in its buckets and its table goes with it", flush=True)
 
 
 def _demo(*, show_log: bool) -> int:
@@ -122,7 +125,7 @@ def _welcome(stack: Stack) -> str:
     if stack.fal.is_real:
         lines += [
             "fal cannot reach this machine: jobs are finished by the sweep, within a minute or two,",
-            "and pictures to edit must be given as https URLs.",
+            "and pictures to edit must be given as https URLs. Uploads cannot be edited so.",
             "",
         ]
     lines += [
@@ -132,14 +135,17 @@ def _welcome(stack: Stack) -> str:
         """    -d '{"prompt": "A lighthouse in a snowstorm, oil painting"}'""",
         f"  curl {stack.api_url}/jobs -H 'Authorization: Bearer {TOKEN}'",
         "",
-        "Upload a photo under the prefix of a preset, and find it edited in the other bucket:",
-        "",
-        f"  export AWS_ENDPOINT_URL={stack.aws_url} AWS_DEFAULT_REGION={REGION} \\",
-        "    AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local",
-        f"  {python} -c \"import boto3; boto3.client('s3').upload_file(",
-        "    'events/photos/coffee.png', 'darkroom-inputs', 'products/coffee.png')\"",
-        "",
     ]
+    if not stack.fal.is_real:
+        lines += [
+            "Upload a photo under the prefix of a preset, and find it edited in the other bucket:",
+            "",
+            f"  export AWS_ENDPOINT_URL={stack.aws_url} AWS_DEFAULT_REGION={REGION} \\",
+            "    AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local",
+            f"  {python} -c \"import boto3; boto3.client('s3').upload_file(",
+            "    'events/photos/coffee.png', 'darkroom-inputs', 'products/coffee.png')\"",
+            "",
+        ]
     return "\n".join(lines)
 
 

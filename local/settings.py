@@ -48,6 +48,8 @@ class Ports:
             if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**16):
                 raise LocalError(f"{variable}={text} is no port: expected a number from 1 to 65535")
             ports.append(int(text))
+        if len(set(ports)) < len(ports):
+            raise LocalError(f"{', '.join(defaults)}: two of them are the same port")
         return cls(*ports)
 
 

@@ -28,6 +28,9 @@ from local.pump import Pump
 from local.resources import Template, load_template
 from local.settings import HOST, OWNER, ROOT, TOKEN, Fal, LocalError, Ports, claim
 from local.template import TemplateError
+from shared.errors import SettingsError
+from shared.presets import load_presets
+from shared.settings import PRESETS_FILE, Settings
 
 START_SECONDS = 30
 """How long a stand-in may take until it answers; a machine that is busy elsewhere takes many times the usual second."""
@@ -97,10 +100,17 @@ class Stack:
             time.sleep(0.25)
 
     def _load_template(self) -> Template:
+        """Read the template, and make sure that what its functions will read is right too."""
         try:
-            return load_template(self.fal.parameters)
+            template = load_template(self.fal.parameters)
+            for function in template.functions.values():
+                Settings.from_environment(function.environment)
+            load_presets(PRESETS_FILE)
         except TemplateError as error:
             raise LocalError(f"template.yaml: {error}") from error
+        except SettingsError as error:
+            raise LocalError(str(error)) from error
+        return template
 
     def _open_log(self) -> IO[bytes]:
         descriptor, name = tempfile.mkstemp(prefix="darkroom-", suffix=".log")

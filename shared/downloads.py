@@ -119,7 +119,8 @@ class Downloads:
         except (ValueError, httpx.InvalidURL):
             raise OutputRefusedError("the output's URL is none") from None
         if not allowed or parts.username is not None or parts.password is not None:
-            raise OutputRefusedError(f"the output is on {parts.hostname}, and outputs may not come from there")
+            where = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+            raise OutputRefusedError(f"the output is at {where}, and FAL_OUTPUT_HOSTS does not list that")
 
     def _check_answer(self, response: httpx.Response) -> None:
         if response.is_redirect:

@@ -1,6 +1,7 @@
 """Posting: the body of `POST /jobs` becomes a submission."""
 
 import hashlib
+import ipaddress
 import json
 import re
 import secrets
@@ -14,13 +15,14 @@ from shared.endpoints import ARGUMENTS, Arguments, Endpoint, Tier
 from shared.errors import InvalidSubmissionError, UploadRejectedError
 from shared.images import NO_OBJECT
 from shared.jobs import Job, unix_seconds
-from shared.presets import DEFAULT_OUTPUT_KEY, Preset
+from shared.presets import DEFAULT_OUTPUT_KEY, Preset, plain
 from shared.submission import Submission, submit
 
 MAX_BODY_BYTES = 128 * 1024
 """A job is one DynamoDB item of at most 400 KB, and no honest prompt comes near this."""
 MAX_IDEMPOTENCY_KEY = 255
 MAX_REFERENCE = 4096
+PRIVATE_NAMES = (".localhost", ".local", ".internal")
 MAX_IMAGES = 16
 """fal publishes no limit; each image is looked at before anything is paid, and that must end in time."""
 
@@ -39,6 +41,8 @@ def post_job(app: App, owner: str, body: bytes, idempotency_key: str | None = No
     try:
         endpoint = _choose_endpoint(fields, preset)
         arguments = _read_arguments(endpoint, (preset.arguments if preset else {}) | fields)
+        if preset and arguments.num_images > 1 and "{index}" not in preset.output_key:
+            _refuse("num_images", f"the preset {preset.name} has one output_key for all images, so it makes one")
         arguments = _with_object_references(app, arguments)
         if not (idempotency_key and app.jobs.get(job_id)):
             # A repeated call gets its job even if the input was deleted meanwhile.
@@ -141,7 +145,7 @@ def _read_arguments(endpoint: Endpoint, fields: dict[str, Any]) -> Arguments:
         for fault in error.errors():
             cause = fault.get("ctx", {}).get("error")
             field = getattr(cause, "field", None) or ".".join(map(str, fault["loc"])) or "body"
-            faults[field] = f"not a field of {endpoint}" if fault["type"] == "extra_forbidden" else fault["msg"]
+            faults[field] = f"not a field of {endpoint}" if fault["type"] == "extra_forbidden" else plain(fault["msg"])
         raise InvalidSubmissionError(faults) from None
 
 
@@ -167,8 +171,8 @@ def _full_reference(app: App, field: str, reference: str) -> str:
         _refuse(field, f"longer than {MAX_REFERENCE} characters")
     scheme = reference.partition(":")[0].lower()
     if scheme == "https":
-        if not _names_a_host(reference):
-            _refuse(field, "not a whole URL")
+        if not _is_public(reference):
+            _refuse(field, "not a URL that fal can read: whole, in ASCII, and of a public host")
         return reference
     buckets = (app.settings.inputs_bucket, app.settings.outputs_bucket)
     if scheme == "s3":
@@ -181,13 +185,27 @@ def _full_reference(app: App, field: str, reference: str) -> str:
     return f"s3://{app.settings.inputs_bucket}/{reference}"
 
 
-def _names_a_host(url: str) -> bool:
+def _is_public(url: str) -> bool:
+    """Whether fal can read the URL: a whole one, of a host that is not private (fal docs: toolkit)."""
     try:
         parts = urlsplit(url)
         # Reading the port raises ValueError where it is no number up to 65535.
-        return url.lower().startswith("https://") and bool(parts.hostname) and parts.port != 0
+        whole = url.lower().startswith("https://") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+    host = parts.hostname or ""
+    if (
+        not whole
+        or not re.fullmatch(r"[!-~]+", url)
+        or "\\" in url
+        or host == "localhost"
+        or host.endswith(PRIVATE_NAMES)
+    ):
+        return False
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return True  # A name, and not an address.
 
 
 def _check_objects(app: App, owner: str, arguments: Arguments) -> None:
@@ -208,4 +226,4 @@ def _check_objects(app: App, owner: str, arguments: Arguments) -> None:
                     raise UploadRejectedError("upload_gone", NO_OBJECT)
             except UploadRejectedError as error:
                 field = "image_url" if hasattr(arguments, "image_url") else f"image_urls.{index}"
-                raise InvalidSubmissionError({field: str(error)}) from error
+                raise InvalidSubmissionError({field: f"{reference}: {error}"}) from error

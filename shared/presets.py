@@ -66,7 +66,9 @@ class Preset(BaseModel):
             raise ValueError("output_key: names stand in braces alone, without a format")
         fields = {str(name) for _, name, _, _ in parts}
         if unknown := fields - KEY_FIELDS:
-            raise ValueError(f"output_key: unknown {sorted(unknown)}; it may use {sorted(KEY_FIELDS)}")
+            raise ValueError(
+                f"output_key: unknown {', '.join(sorted(unknown))}; it may use {', '.join(sorted(KEY_FIELDS))}"
+            )
         if self.arguments.get("num_images", 1) != 1 and "index" not in fields:
             raise ValueError("output_key: several images need {index}, or one would overwrite the other")
         if not fields & {"path", "job_id"}:
@@ -80,7 +82,8 @@ class Preset(BaseModel):
             ARGUMENTS[endpoint].model_validate(self.arguments | present)
         except ValidationError as error:
             first = error.errors()[0]
-            raise ValueError(f"arguments.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            hint = " (in quotes, or YAML reads 1:1 as a number)" if first["loc"] == ("aspect_ratio",) else ""
+            raise ValueError(f"arguments.{'.'.join(map(str, first['loc']))}: {plain(first['msg'])}{hint}") from None
 
     @staticmethod
     def _model_fields_of(endpoint: Endpoint) -> set[str]:
@@ -111,6 +114,11 @@ def output_key(template: str, *, preset: str | None, path: str, job_id: str) -> 
     return template.format(**escaped)
 
 
+def plain(message: str) -> str:
+    """pydantic's message without the name of Python's exception."""
+    return message.removeprefix("Value error, ")
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML in which a key that stands twice is an error, and not silently the last."""
 
@@ -129,8 +137,8 @@ def load_presets(file: Path) -> dict[str, Preset]:
         SettingsError: the file breaks a rule; names the preset and the field.
     """
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader) or {}  # noqa: S506 - a safe loader
-    except yaml.YAMLError as error:
+        content = yaml.load(file.read_bytes(), Loader=_UniqueKeyLoader) or {}  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, OSError) as error:
         raise SettingsError(f"{file.name}: {error}") from error
     presets = content.get("presets", {}) if isinstance(content, dict) else None
     if not isinstance(presets, dict):
@@ -144,5 +152,5 @@ def load_presets(file: Path) -> dict[str, Preset]:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, ("presets", name, *first["loc"])))
-            raise SettingsError(f"{file.name}: {where}: {first['msg']}") from None
+            raise SettingsError(f"{file.name}: {where}: {plain(first['msg'])}") from None
     return loaded

@@ -62,6 +62,15 @@ class Settings(BaseModel):
             raise ValueError("expected an http(s) address without query")
         return value.rstrip("/")
 
+    @field_validator("fal_jwks_url")
+    @classmethod
+    def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            parts = urlsplit(entry)
+            if parts.scheme not in {"http", "https"} or not _names_host_and_port(parts):
+                raise ValueError(f"{entry!r} is no http(s) address")
+        return value
+
     @field_validator("fal_output_hosts")
     @classmethod
     def _are_hosts_or_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -125,7 +125,9 @@ def send(app: App, job: Job) -> Job:
         moved = app.jobs.move(job, to, **changes)
     except StatusConflictError as conflict:
         moved = _note_late(app, conflict.job or job, job.attempt, to, changes)
-    logger.info("job sent", job_id=job.job_id, status=moved.status, reason=moved.reason, attempt=job.attempt)
+    why = moved.error.message if moved.error else None
+    log = logger.warning if why else logger.info
+    log("job sent", job_id=job.job_id, status=moved.status, reason=moved.reason, attempt=job.attempt, why=why)
     return moved
 
 

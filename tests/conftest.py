@@ -1,5 +1,6 @@
 """The system in one process: the real handlers and adapters, moto for AWS, the emulator for fal, one clock for all."""
 
+import functools
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import httpx
 import pytest
 from moto import mock_aws
 
+import local.aws
 import shared.app
 from functions import authorize, callback, jobs, submit, sweep
 from local.aws import create_stack
@@ -78,7 +80,7 @@ class System:
     @property
     def s3(self) -> Any:
         """Plain boto3, as a user has it."""
-        return boto3.client("s3")
+        return plain_client("s3")
 
     def put(self, key: str, photo: str = "coffee.png", bucket: str = "darkroom-inputs") -> dict[str, Any]:
         """Put a photo in the inputs bucket, and give the EventBridge event that S3 makes of it."""
@@ -181,12 +183,13 @@ class System:
 
     def row(self, job_id: str) -> dict[str, Any] | None:
         """The row of a job as the table holds it."""
-        answer = boto3.client("dynamodb").get_item(TableName="darkroom-jobs", Key={"job_id": {"S": job_id}})
-        return answer.get("Item")
+        answer = plain_client("dynamodb").get_item(TableName="darkroom-jobs", Key={"job_id": {"S": job_id}})
+        item: dict[str, Any] | None = answer.get("Item")
+        return item
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows of the table."""
-        items: list[dict[str, Any]] = boto3.client("dynamodb").scan(TableName="darkroom-jobs")["Items"]
+        items: list[dict[str, Any]] = plain_client("dynamodb").scan(TableName="darkroom-jobs")["Items"]
         return items
 
     def requests(self) -> list[dict[str, Any]]:
@@ -209,12 +212,13 @@ def read_object(url: str) -> bytes:
     """Read an object by its presigned URL, as fal's runner would."""
     parts = urlsplit(url)
     bucket = (parts.hostname or "").partition(".")[0]
-    return bytes(boto3.client("s3").get_object(Bucket=bucket, Key=unquote(parts.path[1:]))["Body"].read())
+    return bytes(plain_client("s3").get_object(Bucket=bucket, Key=unquote(parts.path[1:]))["Body"].read())
 
 
 @pytest.fixture
 def make_system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., System]]:
     """Builds a system; settings may differ from the usual ones."""
+    monkeypatch.setattr(local.aws, "session", lambda: SimpleNamespace(client=plain_client))
     with mock_aws():
         webhook = {"url": API, "mac_key": "k" * 64}
         create_stack(load_template(), secrets={"Webhook": json.dumps(webhook), "FalKey": "id:secret", "Tokens": TOKENS})
@@ -236,7 +240,7 @@ def make_system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Syste
                 now=lambda: datetime.fromtimestamp(clock.now(), UTC),
             )
             built = System(app, fal)
-            app.client = recording_client(built.aws_calls)
+            app.client, recording_clients.calls = recording_clients, built.aws_calls
             for module in (submit, callback, jobs, sweep, authorize):
                 monkeypatch.setattr(module, "app", lambda: app)
             systems.append(built)
@@ -247,15 +251,32 @@ def make_system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Syste
             built.app.http.close()
 
 
-def recording_client(calls: list[str]) -> Callable[[str], Any]:
-    """Clients that note every call that leaves them, the SDK's own repetitions among them."""
+@functools.cache
+def plain_client(service: str, endpoint_url: str | None = None) -> Any:
+    """Plain boto3, as a user has it; moto stands behind it in every test, so one client serves them all."""
+    # boto3's stubs know services by literal names only.
+    return boto3.Session().client(service, endpoint_url=endpoint_url)  # type: ignore[call-overload]
 
-    def client(service: str) -> Any:
-        made = shared.app.aws_client(service)
-        made.meta.events.register("before-send", lambda event_name, **_: calls.append(event_name.split(".")[-1]))
-        return made
 
-    return client
+class RecordingClients:
+    """The application's own clients, kept for all tests; every call that leaves them is noted, repeated ones too."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self._made: dict[str, Any] = {}
+
+    def __call__(self, service: str) -> Any:
+        """Give the client of a service."""
+        if service not in self._made:
+            self._made[service] = shared.app.aws_client(service)
+            self._made[service].meta.events.register("before-send", self._note)
+        return self._made[service]
+
+    def _note(self, event_name: str, **_: object) -> None:
+        self.calls.append(event_name.rpartition(".")[2])
+
+
+recording_clients = RecordingClients()
 
 
 @pytest.fixture

@@ -17,16 +17,21 @@ THREADS = 4
 def parse_options(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     defaults = EmulatorSettings()
-    parser = argparse.ArgumentParser(prog="python -m local.fal", description="A stand-in for fal's queue.")
-    parser.add_argument("--host", default="127.0.0.1")
+    parser = argparse.ArgumentParser(
+        prog="python -m local.fal",
+        description="A stand-in for fal's queue. Everything else can be set at /emulator/settings while it runs.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--port", type=int, default=8787, help="plain http; 0 lets the system choose")
     parser.add_argument("--tls-port", type=int, help="https too, which fal's own client needs")
     parser.add_argument("--public-url", help="where output files are found; by default the plain port")
-    parser.add_argument("--seed", type=int, default=defaults.seed)
-    parser.add_argument("--concurrency", type=int, default=defaults.concurrency)
-    parser.add_argument("--queue-seconds", type=float, default=defaults.queue_seconds)
-    parser.add_argument("--run-seconds", type=float, default=defaults.run_seconds)
+    parser.add_argument("--seed", type=int, default=defaults.seed, help="of all that looks random")
+    parser.add_argument("--concurrency", type=int, default=defaults.concurrency, help="requests that run at once")
+    parser.add_argument("--queue-seconds", type=float, default=defaults.queue_seconds, help="least wait in the queue")
+    parser.add_argument("--run-seconds", type=float, default=defaults.run_seconds, help="of one attempt")
     parser.add_argument("--megapixels", type=float, default=defaults.megapixels, help="area of a picture")
+    parser.add_argument("--auth-scheme", choices=["Key", "Bearer"], default="Key", help="Bearer plays a gateway")
     parser.add_argument("--key", action="append", help="an accepted id:secret; without it any key will do")
     parser.add_argument(
         "--allow-private-webhooks", action="store_true", help="deliver to loopback and private addresses as well"
@@ -46,6 +51,7 @@ def main(arguments: list[str]) -> None:
         queue_seconds=options.queue_seconds,
         run_seconds=options.run_seconds,
         megapixels=options.megapixels,
+        auth_schemes=(options.auth_scheme,),
         keys=tuple(options.key) if options.key else None,
         allow_private_webhooks=options.allow_private_webhooks,
         allow_private_inputs=not options.refuse_private_inputs,
@@ -59,7 +65,10 @@ def main(arguments: list[str]) -> None:
         listeners = [plain]
         emulator.change_settings({"public_url": (options.public_url or f"http://{plain.authority}").rstrip("/")})
         emulator.keep_settings()
-        print(f"fal emulator on http://{plain.authority}")
+        print(f"fal emulator on http://{plain.authority}; for Darkroom's functions:")
+        print(f"FAL_QUEUE_URL=http://{plain.authority}")
+        print(f"FAL_JWKS_URL=http://{plain.authority}/.well-known/jwks.json")
+        print(f"FAL_OUTPUT_HOSTS={emulator.settings.public_url}")
         if options.tls_port is not None:
             # Only this port needs the library that makes certificates.
             from local.fal.certificate import make_certificate  # noqa: PLC0415 - as said

@@ -178,7 +178,8 @@ def test_a_stranger_s_output_is_no_input(system: Any) -> None:
     key = system.job(job["job_id"])["outputs"][0]["key"]
     status, refused = system.post({"prompt": "p", "image_url": f"s3://darkroom-outputs/{key}"}, owner="stranger")
     assert status == 422
-    assert refused["errors"] == [{"field": "image_url", "message": "the object does not exist (any more)"}]
+    message = f"s3://darkroom-outputs/{key}: the object does not exist (any more)"
+    assert refused["errors"] == [{"field": "image_url", "message": message}]
     assert len(system.requests()) == 1
 
 
@@ -190,6 +191,14 @@ def test_posted_jobs_of_a_preset_with_a_stable_key_stay_apart(system: Any) -> No
     system.fal.advance(10)
     keys = [system.job(job_id)["outputs"][0]["key"] for job_id in ids]
     assert keys == [f"poster/shop/{job_id}.jpg" for job_id in ids]
+
+
+def test_a_preset_with_one_key_makes_one_picture(system: Any) -> None:
+    """Several pictures under one key would overwrite each other: refused before anything is paid."""
+    poster = Preset(name="poster", arguments={"prompt": "p"}, output_key="{preset}/{path}.{ext}")
+    system.app.presets["poster"] = poster
+    status, refused = system.post({"preset": "poster", "num_images": 2})
+    assert (status, refused["errors"][0]["field"], system.requests()) == (422, "num_images", [])
 
 
 def test_trouble_with_s3_is_a_503(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,12 @@ def test_what_is_no_port_is_named(text: str) -> None:
         Ports.read({"AWS_PORT": text})
 
 
+def test_two_ports_must_differ() -> None:
+    """One port for two of them is an error, and not a failure somewhere inside."""
+    with pytest.raises(LocalError, match="the same port"):
+        Ports.read({"AWS_PORT": "3000"})
+
+
 def test_by_default_the_emulator_is_fal() -> None:
     """Without any setting, the functions talk to the emulator, with a key that means nothing."""
     fal = Fal.choose({"FAL_AUTH_SCHEME": "Bearer"}, PORTS)

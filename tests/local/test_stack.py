@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,24 @@ def test_a_setting_that_the_template_refuses() -> None:
     """A setting is checked by the rules of the template's parameters, as a deployment would."""
     with pytest.raises(LocalError, match="FalAuthScheme: 'Basic' is not one of Key, Bearer"):
         make(FAL_QUEUE_URL="http://127.0.0.1:9", FAL_AUTH_SCHEME="Basic")
+
+
+def test_wrong_presets_are_named_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake in presets.yaml ends the start with its place, and does not wait for the first upload."""
+    file = tmp_path / "presets.yaml"
+    file.write_text("presets: {a: {arguments: {prompt: x, aspect_ratio: 1:1}}}")
+    monkeypatch.setattr("local.stack.PRESETS_FILE", file)
+    with pytest.raises(LocalError, match=r"presets\.yaml: presets\.a: arguments\.aspect_ratio: .*in quotes"):
+        make()
+    monkeypatch.setattr("local.stack.PRESETS_FILE", tmp_path / "none.yaml")
+    with pytest.raises(LocalError, match=r"none\.yaml: "):
+        make()
+
+
+def test_a_setting_that_the_code_refuses() -> None:
+    """Settings are read as the functions will read them."""
+    with pytest.raises(LocalError, match="FAL_OUTPUT_HOSTS: "):
+        make(FAL_QUEUE_URL="http://127.0.0.1:9", FAL_OUTPUT_HOSTS="https://a.example/files")
 
 
 def test_the_address_of_fal_is_told() -> None:

@@ -41,7 +41,7 @@ class Served:
     @property
     def url(self) -> str:
         """Where it listens without TLS."""
-        return self.printed["on"]
+        return self.printed["FAL_QUEUE_URL"]
 
 
 def serve(*options: str) -> Served:
@@ -54,11 +54,10 @@ def serve(*options: str) -> Served:
         text=True,
     )
     assert process.stdout is not None
-    wanted = 3 if "--tls-port" in options else 1
+    wanted = 6 if "--tls-port" in options else 4
     assert select.select([process.stdout], [], [], 20)[0]
     lines = [process.stdout.readline().strip() for _ in range(wanted)]
-    printed = dict(line.split("=", 1) for line in lines[1:])
-    return Served(process, {"on": lines[0].rpartition(" ")[2], **printed})
+    return Served(process, dict(line.split("=", 1) for line in lines[1:]))
 
 
 def finish(served: Served) -> int:
@@ -98,8 +97,10 @@ def report(served: Served) -> dict[str, Any]:
 
 
 def test_it_prints_what_the_client_needs(served: Served) -> None:
-    """Three lines: the plain address, the TLS host and port, and the certificate to trust."""
+    """What Darkroom's functions are set to, and for fal's own client the TLS host and the certificate to trust."""
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", served.url)
+    assert served.printed["FAL_JWKS_URL"] == f"{served.url}/.well-known/jwks.json"
+    assert served.printed["FAL_OUTPUT_HOSTS"] == served.url
     assert re.fullmatch(r"127\.0\.0\.1:\d+", served.printed["FAL_QUEUE_RUN_HOST"])
     assert Path(served.printed["SSL_CERT_FILE"]).read_text().startswith("-----BEGIN CERTIFICATE-----")
 
