@@ -41,8 +41,7 @@ def aws_client(service: str) -> Any:
         # this machine has no names for buckets.
         local = "AWS_ENDPOINT_URL" in os.environ
         config = config.merge(Config(signature_version="s3v4", s3={"addressing_style": "path" if local else "virtual"}))
-    # boto3's stubs know services by literal names only.
-    return boto3.client(service, config=config)  # type: ignore[call-overload]
+    return boto3.client(service, config=config)  # type: ignore[call-overload] # its stubs know literal names only
 
 
 def fal_http() -> httpx.Client:

@@ -181,6 +181,12 @@ class System:
         """Let the clock's function run once."""
         return int(sweep.handler({}, self.context)["advanced"])
 
+    def pass_time(self, seconds: int, step: int = 60) -> None:
+        """Let fal and the clock's function both do what falls due, minute by minute or in longer steps."""
+        for _ in range(0, seconds, step):
+            self.fal.advance(step)
+            self.sweep()
+
     def row(self, job_id: str) -> dict[str, Any] | None:
         """The row of a job as the table holds it."""
         answer = plain_client("dynamodb").get_item(TableName="darkroom-jobs", Key={"job_id": {"S": job_id}})
@@ -254,8 +260,7 @@ def make_system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Syste
 @functools.cache
 def plain_client(service: str, endpoint_url: str | None = None) -> Any:
     """Plain boto3, as a user has it; moto stands behind it in every test, so one client serves them all."""
-    # boto3's stubs know services by literal names only.
-    return boto3.Session().client(service, endpoint_url=endpoint_url)  # type: ignore[call-overload]
+    return boto3.Session().client(service, endpoint_url=endpoint_url)  # type: ignore[call-overload] # literal names only
 
 
 class RecordingClients:

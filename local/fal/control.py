@@ -31,7 +31,7 @@ def respond(emulator: "Emulator", call: Call) -> Response:
     try:
         return _route(emulator, call)
     except ValidationError as error:
-        return answer({"detail": error.errors(include_url=False, include_context=False, include_input=False)}, 422)  # type: ignore[dict-item]
+        return answer({"detail": error.errors(include_url=False, include_context=False, include_input=False)}, 422)  # type: ignore[dict-item] # pydantic's details are JSON
 
 
 def _route(emulator: "Emulator", call: Call) -> Response:

@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 
 from local.fal import Script
 from shared.errors import AwsUnavailableError, NotAcceptedError, ProviderLockedError, ReplyLostError
@@ -38,13 +39,6 @@ def fails_with(error: Exception) -> Callable[[], object]:
     return fail
 
 
-def pass_time(system: Any, seconds: int, step: int = 60) -> None:
-    """Let fal and the clock's function both do what falls due."""
-    for _ in range(0, seconds, step):
-        system.fal.advance(step)
-        system.sweep()
-
-
 def test_a_delivery_before_our_own_note(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """fal can be done before its answer is noted: the job is settled, and knows its request."""
     after_submitting(monkeypatch, lambda: system.fal.advance(10))
@@ -64,7 +58,7 @@ def test_outputs_of_an_adopted_request_are_stored_later(system: Any, monkeypatch
     assert system.answers == [200]
     assert system.job(job["job_id"])["status"] == "storing"
     monkeypatch.setattr(system.app.downloads, "_http", working)
-    pass_time(system, 120)
+    system.pass_time(120)
     assert system.job(job["job_id"])["status"] == "succeeded"
     assert len(system.requests()) == 1
 
@@ -85,7 +79,7 @@ def test_a_delivery_for_a_job_that_seemed_not_to_be_at_fal(system: Any, monkeypa
     assert job["status"] == "accepted"
     system.fal.advance(10)
     assert system.job(job["job_id"])["status"] == "succeeded"
-    pass_time(system, 180)
+    system.pass_time(180)
     assert len(system.requests()) == 1
 
 
@@ -102,7 +96,7 @@ def test_a_job_that_waited_long_has_its_full_time_at_fal(system: Any, monkeypatc
     monkeypatch.setattr(FalClient, "submit", submit)
     system.fal.change_settings({"queue_seconds": 900})
     _, job = system.post({"prompt": "p"})
-    pass_time(system, 4 * 3600, 600)
+    system.pass_time(4 * 3600, 600)
     assert system.job(job["job_id"])["status"] == "succeeded"
     assert len(system.requests()) == 1
 
@@ -128,7 +122,7 @@ def test_an_answer_after_the_lease_is_still_noted(system: Any, monkeypatch: pyte
     after_submitting(monkeypatch, outlast_the_lease)
     _, job = system.post({"prompt": "p"})
     assert job["status"] == "queued"
-    pass_time(system, 240)
+    system.pass_time(240)
     assert system.job(job["job_id"])["status"] == "succeeded"
 
 
@@ -143,7 +137,7 @@ def test_a_row_that_cannot_be_read_does_not_hold_up_others(system: Any) -> None:
         UpdateExpression="SET endpoint = :none",
         ExpressionAttributeValues={":none": {"S": "no endpoint"}},
     )
-    pass_time(system, 180)
+    system.pass_time(180)
     assert system.job(second["job_id"])["status"] == "succeeded"
     assert int(system.row(first["job_id"])["check_at"]["N"]) > system.fal.clock.now()
 
@@ -230,3 +224,27 @@ def test_a_paid_result_that_comes_too_late_is_told_and_changes_nothing(
     assert system.call_back(url, headers, body) == 200
     assert system.row(job["job_id"]) == before
     assert "paid result came too late" in caplog.text
+
+
+@pytest.mark.parametrize("code", ["SlowDown", "InternalError", "AccessDenied"])
+def test_an_upload_that_s3_does_not_hand_over_now(system: Any, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Trouble with S3 says nothing about the photo: the job waits, and is sent when S3 answers again."""
+    event = system.put("sketch/a.png")
+    client = system.app.client("s3")
+    trouble = ClientError({"Error": {"Code": code, "Message": ""}}, "GetObject")
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "get_object", lambda **_: fails_with(trouble)())
+        assert system.upload(event) == []
+    (job,) = system.jobs()
+    assert (job["status"], job["reason"]) == ("accepted", "retry")
+    system.pass_time(180)
+    assert system.job(job["job_id"])["status"] == "succeeded"
+    assert len(system.requests()) == 1
+
+
+def test_a_photo_that_is_too_large_is_not_sent(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than fal downloads is refused before anything is paid."""
+    monkeypatch.setattr("shared.images.MAX_INPUT_BYTES", 1000)
+    system.upload(system.put("sketch/a.png"))
+    (job,) = system.jobs()
+    assert (job["status"], job["error"]["type"], system.requests()) == ("failed", "file_too_large", [])

@@ -18,13 +18,6 @@ def refuse_delivery(*_: object) -> int:
     return 404
 
 
-def pass_time(system: Any, seconds: int, step: int = 60) -> None:
-    """Let fal and the clock's function both do what falls due, minute by minute or in longer steps."""
-    for _ in range(0, seconds, step):
-        system.fal.advance(step)
-        system.sweep()
-
-
 def failing_submit(monkeypatch: pytest.MonkeyPatch, *errors: Exception) -> list[Exception]:
     """Let the next submissions fail so, and those after them go through."""
     left = list(errors)
@@ -46,7 +39,7 @@ def test_a_lost_webhook_is_made_good_within_three_minutes(system: Any) -> None:
     system.fal.advance(10)
     finished = system.fal.clock.now()
     while system.job(job["job_id"])["status"] != "succeeded":
-        pass_time(system, 60)
+        system.pass_time(60)
         assert system.fal.clock.now() - finished <= 180
     assert len(system.job(job["job_id"])["outputs"]) == 1
     assert len(system.requests()) == 1
@@ -65,7 +58,7 @@ def test_what_fal_did_not_take_is_sent_again(
     status, job = system.post({"prompt": "p"})
     assert (status, job["status"], job["reason"], job["error"]) == (202, "accepted", reason, None)
     assert system.sweep() == 0
-    pass_time(system, 180)
+    system.pass_time(180)
     assert system.job(job["job_id"])["status"] == "succeeded"
     assert len(system.requests()) == 1
 
@@ -109,9 +102,9 @@ def test_a_lost_reply_without_a_delivery_fails_in_the_end(system: Any, monkeypat
     """After the longest time in which fal could still speak, the job is failed with the reason, unpaid or not."""
     failing_submit(monkeypatch, ReplyLostError("fal's answer was lost"))
     _, job = system.post({"prompt": "p"})
-    pass_time(system, 3600, 600)
+    system.pass_time(3600, 600)
     assert system.job(job["job_id"])["status"] == "unconfirmed"
-    pass_time(system, GIVE_UP_SECONDS, 600)
+    system.pass_time(GIVE_UP_SECONDS, 600)
     job = system.job(job["job_id"])
     assert (job["status"], job["error"]["type"]) == ("failed", "reply_lost")
     assert system.requests() == []
@@ -133,7 +126,7 @@ def test_a_function_that_died_while_sending_leaves_no_second_request(
         system.post({"prompt": "p"})
     (job,) = system.jobs()
     assert job["status"] == "submitting"
-    pass_time(system, 180)
+    system.pass_time(180)
     assert system.job(job["job_id"])["status"] == "unconfirmed"
     del system.deliver
     system.fal.advance(3600)
@@ -164,10 +157,10 @@ def test_outputs_that_cannot_be_had_yet_are_stored_later(system: Any, files_down
     system.fal.advance(10)
     assert system.answers == [200]
     assert system.job(job["job_id"])["status"] == "storing"
-    pass_time(system, 120)
+    system.pass_time(120)
     assert system.job(job["job_id"])["status"] == "storing"
     files_down.clear()
-    pass_time(system, 120)
+    system.pass_time(120)
     assert system.job(job["job_id"])["status"] == "succeeded"
 
 
@@ -175,7 +168,7 @@ def test_outputs_that_cannot_be_had_yet_are_stored_later(system: Any, files_down
 def test_outputs_that_never_can_be_had_fail_in_the_end(system: Any) -> None:
     """fal's file host never comes back: the job ends with that reason."""
     _, job = system.post({"prompt": "p"})
-    pass_time(system, GIVE_UP_SECONDS + 1200, 600)
+    system.pass_time(GIVE_UP_SECONDS + 1200, 600)
     job = system.job(job["job_id"])
     assert (job["status"], job["error"]["type"]) == ("failed", "output_unavailable")
 
@@ -186,7 +179,7 @@ def test_an_error_at_fal_without_a_delivery_fails_the_job(system: Any) -> None:
     body = {"detail": [{"loc": ["body", "prompt"], "msg": "flagged", "type": "content_policy_violation"}]}
     system.fal.add_scripts(Script.model_validate({"result": {"status": 422, "body": body}}))
     _, job = system.post({"prompt": "p"})
-    pass_time(system, 180)
+    system.pass_time(180)
     job = system.job(job["job_id"])
     assert job["status"] == "failed"
     assert job["error"] == {"type": "content_policy_violation", "message": "body.prompt: flagged"}
@@ -196,9 +189,9 @@ def test_a_job_in_the_queue_is_left_alone(system: Any) -> None:
     """While fal says that it is not done, the job stays queued and is looked at again."""
     system.fal.change_settings({"queue_seconds": 1000})
     _, job = system.post({"prompt": "p"})
-    pass_time(system, 600)
+    system.pass_time(600)
     assert system.job(job["job_id"])["status"] == "queued"
-    pass_time(system, 600)
+    system.pass_time(600)
     assert system.job(job["job_id"])["status"] == "succeeded"
 
 
@@ -231,7 +224,7 @@ def test_a_secret_that_cannot_be_read_sends_nothing_and_loses_nothing(system: An
     _, job = system.post({"prompt": "p"})
     assert (job["status"], job["reason"]) == ("accepted", "retry")
     secrets.create_secret(Name=secret, SecretString=value)
-    pass_time(system, 180)
+    system.pass_time(180)
     assert system.job(job["job_id"])["status"] == "succeeded"
     assert len(system.requests()) == 1
 
@@ -247,6 +240,6 @@ def test_one_job_that_cannot_be_advanced_does_not_hold_up_others(system: Any, mo
         UpdateExpression="SET arguments_json = :broken",
         ExpressionAttributeValues={":broken": {"S": "{}"}},
     )
-    pass_time(system, 180)
+    system.pass_time(180)
     assert system.job(first["job_id"])["settled_at"] is None
     assert system.job(second["job_id"])["status"] == "succeeded"

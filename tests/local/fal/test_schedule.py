@@ -27,7 +27,7 @@ def test_entries_run_in_the_order_of_their_times() -> None:
     schedule = Schedule(clock, Workers())
     seen: list[tuple[str, float]] = []
     for name, due in (("late", 5.0), ("b", 2.0), ("c", 2.0), ("never", 11.0)):
-        schedule.at(due, lambda name=name: seen.append((name, clock.now())))  # type: ignore[misc]
+        schedule.at(due, lambda name=name: seen.append((name, clock.now())))  # type: ignore[misc] # mypy cannot infer a lambda's default
     schedule.after(1, lambda: schedule.after(3, lambda: seen.append(("nested", clock.now()))))
     schedule.advance(10)
     assert seen == [("b", 2), ("c", 2), ("nested", 4), ("late", 5)]
@@ -78,7 +78,7 @@ def test_work_that_breaks_is_reported(workers: Workers, monkeypatch: pytest.Monk
     """An error on a thread is not swallowed."""
     seen: list[type[BaseException]] = []
     monkeypatch.setattr(threading, "excepthook", lambda given: seen.append(given.exc_type))
-    workers.do(lambda: int("none"))  # type: ignore[arg-type]
+    workers.do(lambda: int("none"))  # type: ignore[arg-type] # work that fails
     workers.settle(5)
     deadline = time.monotonic() + 5
     while not seen and time.monotonic() < deadline:
