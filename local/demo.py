@@ -101,6 +101,8 @@ def run_demo(stack: Stack, folder: Path = FOLDER, deadline: float = DEADLINE) ->
     page = write_page(edits, folder, simulated=stack.fal.emulated)
     endpoints = len({edit.endpoint for edit in edits})
     print(f"\n{len(edits)} jobs on {endpoints} endpoints succeeded in {seconds:.1f} s.\n")
+    if stack.fal.emulated:
+        print("The pictures are simulated: an emulator stands in for fal.\n")
     print(f"  pictures          {folder}")
     print(f"  before and after  {page.as_uri()}\n")
     return 0
