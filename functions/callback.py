@@ -11,6 +11,7 @@ from shared.api import raw_body
 from shared.app import app
 from shared.completion import complete
 from shared.errors import (
+    AwsUnavailableError,
     InvalidDeliveryError,
     SigningKeysUnavailableError,
     StatusConflictError,
@@ -33,15 +34,15 @@ def handler(event: APIGatewayProxyEventV2, context: LambdaContext) -> dict[str, 
         logger.warning("delivery refused", reason=str(error))
         metrics.add_metric("DeliveryRefused", MetricUnit.Count, 1)
         return {"statusCode": HTTPStatus.UNAUTHORIZED}
-    except SigningKeysUnavailableError:
-        logger.error("signing keys unavailable")
+    except (SigningKeysUnavailableError, AwsUnavailableError) as error:
+        logger.error("delivery cannot be verified now", reason=str(error))
         return {"statusCode": HTTPStatus.SERVICE_UNAVAILABLE}
     try:
         job = complete(app(), delivery)
     except StatusConflictError as conflict:
         logger.warning("delivery fits no job", job_id=job_id, reason=str(conflict))
         return {"statusCode": HTTPStatus.NOT_FOUND}
-    except UnreadableError as error:
+    except (UnreadableError, AwsUnavailableError) as error:
         logger.warning("result not to be had", job_id=job_id, reason=str(error))
         return {"statusCode": HTTPStatus.SERVICE_UNAVAILABLE}
     metrics.add_metric(f"Job{job.status.capitalize()}", MetricUnit.Count, 1)

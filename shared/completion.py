@@ -13,6 +13,7 @@ from shared.app import App
 from shared.downloads import Download
 from shared.endpoints import Result
 from shared.errors import (
+    AwsUnavailableError,
     ModelFailedError,
     OutputRefusedError,
     OutputUnavailableError,
@@ -44,7 +45,8 @@ def complete(app: App, delivery: Delivery) -> Job:
     if job.status.is_settled:
         return _come_again(delivery, job)
     to, changes = _read(app, delivery, job)
-    job = _move(app, job, to, changes | {"request": _request(delivery, job).model_dump(exclude_none=True)})
+    request = {"request": {"request_id": delivery.request_id}}
+    job = _move(app, job, to, changes, request)
     logger.info("job delivered", job_id=job.job_id, status=job.status)
     return job
 
@@ -80,17 +82,24 @@ def _read(app: App, delivery: Delivery, job: Job) -> tuple[JobStatus, dict[str, 
         return JobStatus.FAILED, {"error": _error("unreadable_result", "fal's result has no images")}
 
 
-def _move(app: App, job: Job, to: JobStatus, changes: dict[str, Any]) -> Job:
-    """Move a job, also if it was written meanwhile; the first to settle it wins."""
+def _move(app: App, job: Job, to: JobStatus, changes: dict[str, Any], request: dict[str, Any]) -> Job:
+    """Move a job, also if it was written meanwhile; the first to settle it wins.
+
+    Raises:
+        StatusConflictError: what was learned is about an attempt that another has followed.
+    """
     while True:
         try:
             if to is job.status:
                 # Still storing: only the next look is put off.
                 return app.jobs.postpone(job, changes["check_at"])
-            return app.jobs.move(job, to, **changes)
+            # A request that came with its URLs is worth more than its id alone.
+            return app.jobs.move(job, to, **changes, **({} if job.request else request))
         except StatusConflictError as conflict:
-            if conflict.job is None or conflict.job.status.is_settled:
-                return conflict.job or job
+            if conflict.job is None or conflict.job.attempt != job.attempt:
+                raise
+            if conflict.job.status.is_settled:
+                return conflict.job
             job = conflict.job
 
 
@@ -107,7 +116,7 @@ def fetch_and_store(app: App, job: Job) -> Job:
         to, changes = store(app, result, job)
     except ModelFailedError as error:
         to, changes = JobStatus.FAILED, {"error": _error(error.kind, str(error))}
-    return _move(app, job, to, changes)
+    return _move(app, job, to, changes, {})
 
 
 def store(app: App, result: Result, job: Job) -> tuple[JobStatus, dict[str, Any]]:
@@ -129,7 +138,7 @@ def store(app: App, result: Result, job: Job) -> tuple[JobStatus, dict[str, Any]
     except OutputRefusedError as error:
         # The URLs stay with the job: what was paid for can still be fetched by hand.
         return JobStatus.FAILED, _unstored(result, "output_refused", error) | {"seed": seed}
-    except OutputUnavailableError as error:
+    except (OutputUnavailableError, AwsUnavailableError) as error:
         check_at = unix_seconds(app.now()) + STORE_AGAIN_SECONDS
         return JobStatus.STORING, _unstored(result, "output_unavailable", error) | {"seed": seed, "check_at": check_at}
     return JobStatus.SUCCEEDED, {"outputs": _dump(outputs), "seed": seed, "error": None}

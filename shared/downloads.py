@@ -1,7 +1,6 @@
 """Outputs on their way from fal's file hosts to a file of ours: only from allowed hosts, in bounded size and time."""
 
 import base64
-import binascii
 import hashlib
 import tempfile
 import time
@@ -119,7 +118,7 @@ class Downloads:
         except (ValueError, httpx.InvalidURL):
             raise OutputRefusedError("the output's URL is none") from None
         if not allowed or parts.username is not None or parts.password is not None:
-            where = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+            where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
             raise OutputRefusedError(f"the output is at {where}, and FAL_OUTPUT_HOSTS does not list that")
 
     def _check_answer(self, response: httpx.Response) -> None:
@@ -156,5 +155,5 @@ def _decode_data_uri(url: str) -> bytes:
         raise OutputRefusedError("the output is a data URI in a form that fal does not use")
     try:
         return base64.b64decode(data, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise OutputRefusedError("the output's data URI is damaged") from error

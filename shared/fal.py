@@ -154,7 +154,7 @@ class FalClient:
         headers = {"Authorization": f"{self._auth_scheme} {self._key(False)}"}
         try:
             return self._http.request(method, self._rebased(url), headers=headers)
-        except (httpx.RequestError, httpx.InvalidURL, UnicodeError) as error:
+        except (httpx.RequestError, httpx.InvalidURL, ValueError) as error:
             raise UnreadableError(f"fal could not be asked: {type(error).__name__}") from error
 
     def _rebased(self, url: str) -> str:

@@ -67,7 +67,14 @@ class Images:
         )
 
     def store(self, key: str, file: BinaryIO, content_type: str, job_id: str) -> None:
-        """Put one output, streamed from its file; the same key and bytes again change nothing."""
-        self._s3.put_object(
-            Bucket=self._outputs_bucket, Key=key, Body=file, ContentType=content_type, Metadata={JOB_MARK: job_id}
-        )
+        """Put one output, streamed from its file; the same key and bytes again change nothing.
+
+        Raises:
+            AwsUnavailableError: S3 does not take it now.
+        """
+        try:
+            self._s3.put_object(
+                Bucket=self._outputs_bucket, Key=key, Body=file, ContentType=content_type, Metadata={JOB_MARK: job_id}
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise AwsUnavailableError(f"the output cannot be put: {type(error).__name__}") from error

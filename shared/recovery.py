@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from shared.app import App
 from shared.completion import fetch_and_store
-from shared.errors import StatusConflictError, UnreadableError
+from shared.errors import AwsUnavailableError, SettingsError, StatusConflictError, UnreadableError
 from shared.jobs import Job, JobError, JobStatus, unix_seconds
 from shared.observability import logger
 from shared.submission import attempt_again
@@ -31,11 +31,18 @@ def sweep(app: App, has_time: Callable[[], bool]) -> int:
             moved = advance(app, job)
         except Exception:  # noqa: BLE001 - one job that cannot be advanced must not hold up those behind it
             logger.exception("job not advanced", job_id=job_id)
-            app.jobs.put_off(job_id, now + FAILED_LOOK_SECONDS)
+            _put_off(app, job_id, now + FAILED_LOOK_SECONDS)
             continue
         logger.info("job advanced", job_id=job_id, status=moved.status)
         advanced += 1
     return advanced
+
+
+def _put_off(app: App, job_id: str, check_at: int) -> None:
+    try:
+        app.jobs.put_off(job_id, check_at)
+    except Exception:  # noqa: BLE001 - the same; the job stays due
+        logger.exception("job not put off", job_id=job_id)
 
 
 def advance(app: App, job: Job) -> Job:
@@ -60,7 +67,7 @@ def _ask(app: App, job: Job) -> Job:
         if job.request and job.status is not JobStatus.STORING and app.fal.status(job.request) != "COMPLETED":
             return _wait_or_give_up(app, job, look_again)
         moved = fetch_and_store(app, job)
-    except UnreadableError:
+    except (UnreadableError, AwsUnavailableError, SettingsError):
         return _wait_or_give_up(app, job, look_again)
     # Outputs whose host never hands them over must end some time too.
     return moved if moved.status.is_settled else _wait_or_give_up(app, moved, moved.check_at or look_again)

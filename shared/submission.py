@@ -18,12 +18,12 @@ from shared.errors import (
     StatusConflictError,
     UploadRejectedError,
 )
-from shared.jobs import Job, JobError, JobStatus, Record, Upload, moment_text, unix_seconds
+from shared.jobs import MOVES, Job, JobError, JobStatus, Record, Upload, moment_text, unix_seconds
 from shared.observability import logger
 from shared.presets import output_key
 from shared.webhooks import Target
 
-LEASE_SECONDS = 120
+LEASE_SECONDS = 180
 """How long an attempt may be on the wire before it counts as lost; longer than any function lives."""
 RETRY_SECONDS = 60
 POLL_SECONDS = 120
@@ -108,7 +108,7 @@ def attempt_again(app: App, job: Job) -> Job:
     """Send an accepted job once more, as a new attempt."""
     now = app.now()
     lease = unix_seconds(now) + LEASE_SECONDS
-    claim = {"attempt": job.attempt + 1, "attempt_at": moment_text(now), "check_at": lease}
+    claim = {"attempt": job.attempt + 1, "attempt_at": moment_text(now), "check_at": lease, "error": None}
     try:
         claimed = app.jobs.move(job, JobStatus.SUBMITTING, **claim)
     except StatusConflictError as conflict:
@@ -132,12 +132,12 @@ def send(app: App, job: Job) -> Job:
 
 
 def _note_late(app: App, job: Job, attempt: int, to: JobStatus, changes: dict[str, Any]) -> Job:
-    """Note fal's acceptance of a job that moved while we waited for it.
+    """Note fal's answer about a job that moved while we waited for it.
 
     fal's delivery can be faster than our note, and then there is nothing to add. A lease that ran out meanwhile has
     made the job unconfirmed, and what it waits for is now known.
     """
-    if job.status is JobStatus.UNCONFIRMED and job.attempt == attempt and to is JobStatus.QUEUED:
+    if job.status is JobStatus.UNCONFIRMED and job.attempt == attempt and to in MOVES[job.status]:
         try:
             return app.jobs.move(job, to, **changes)
         except StatusConflictError as conflict:

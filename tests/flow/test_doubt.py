@@ -16,6 +16,7 @@ from shared.images import Images
 from shared.job_table import JobTable
 from shared.jobs import JobStatus
 from shared.presets import Preset
+from shared.submission import attempt_again
 
 
 def after_submitting(monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -> None:
@@ -114,7 +115,7 @@ def test_an_answer_after_the_lease_is_still_noted(system: Any, monkeypatch: pyte
     """A function that was so slow that its job became unconfirmed adds what it learned."""
 
     def outlast_the_lease() -> None:
-        system.fal.clock.move(130)
+        system.fal.clock.move(190)
         assert system.sweep() == 1
         assert system.jobs()[0]["status"] == "unconfirmed"
 
@@ -248,3 +249,105 @@ def test_a_photo_that_is_too_large_is_not_sent(system: Any, monkeypatch: pytest.
     system.upload(system.put("sketch/a.png"))
     (job,) = system.jobs()
     assert (job["status"], job["error"]["type"], system.requests()) == ("failed", "file_too_large", [])
+
+
+def test_s3_trouble_while_storing_ends_like_any_other(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket that takes nothing makes the job storing, with its result kept, and it ends one way or the other."""
+    with monkeypatch.context() as patch:
+        patch.setattr(system.app.client("s3"), "put_object", lambda **_: fails_with(denied())())
+        _, job = system.post({"prompt": "p"})
+        _, lost = system.post({"prompt": "p"})
+        system.fal.advance(10)
+        assert system.answers == [200, 200]
+        assert {found["status"] for found in system.jobs()} == {"storing"}
+        before = system.row(lost["job_id"])
+    system.app.jobs.put_off(lost["job_id"], 2**40)
+    system.pass_time(120)
+    assert system.job(job["job_id"])["status"] == "succeeded"
+    assert "result_json" in before
+    monkeypatch.setattr(system.app.client("s3"), "put_object", lambda **_: fails_with(denied())())
+    system.app.jobs.put_off(lost["job_id"], 0)
+    system.pass_time(4 * 3600, 600)
+    ended = system.job(lost["job_id"])
+    assert (ended["status"], ended["error"]["type"]) == ("failed", "output_unavailable")
+    assert system.row(lost["job_id"])["result_json"] == before["result_json"]
+
+
+def denied() -> ClientError:
+    """What S3 answers to who may not."""
+    return ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "PutObject")
+
+
+def test_the_verdict_on_an_attempt_is_not_that_on_the_next(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a failure of the first attempt is being read, a second one goes out: it is not failed by the first."""
+    really = JobTable.move
+    went_out: list[str] = []
+
+    def race(self: JobTable, job: Any, to: JobStatus, **changes: Any) -> Any:
+        if to is JobStatus.FAILED and not went_out:
+            went_out.append(job.job_id)
+            attempt_again(system.app, job)
+        return really(self, job, to, **changes)
+
+    seem_lost = [NotAcceptedError("seemed so")]
+    post = FalClient.submit
+
+    def submit(self: FalClient, *arguments: Any) -> Any:
+        request = post(self, *arguments)
+        if seem_lost:
+            raise seem_lost.pop()
+        return request
+
+    monkeypatch.setattr(FalClient, "submit", submit)
+    system.fal.add_scripts(Script.model_validate({"result": {"status": 422, "body": {"detail": "no"}}}))
+    _, job = system.post({"prompt": "p"})
+    monkeypatch.setattr(JobTable, "move", race)
+    system.fal.advance(2.1)
+    assert went_out == [job["job_id"]]
+    monkeypatch.setattr(JobTable, "move", really)
+    system.fal.advance(10)
+    assert system.job(job["job_id"])["status"] == "succeeded"
+
+
+def test_urls_of_a_request_are_kept(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A delivery that was read before our own note does not replace the request by its id alone."""
+    really = JobTable.get
+    notes: list[Any] = []
+
+    def read_before_the_note(self: JobTable, job_id: str) -> Any:
+        job = really(self, job_id)
+        return notes.pop() if notes and job else job
+
+    after_submitting(monkeypatch, lambda: notes.append(really(system.app.jobs, system.rows()[0]["job_id"]["S"])))
+    _, job = system.post({"prompt": "p"})
+    monkeypatch.setattr(JobTable, "get", read_before_the_note)
+    system.fal.advance(10)
+    assert system.job(job["job_id"])["status"] == "succeeded"
+    assert "status_url" in system.row(job["job_id"])["request"]["M"]
+
+
+def test_a_refusal_after_the_lease_is_noted(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proven no that comes very late still makes the job accepted, so that it is sent again."""
+
+    def outlast_the_lease(*_: Any) -> Any:
+        system.fal.clock.move(190)
+        assert system.sweep() == 1
+        raise NotAcceptedError("refused at last")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FalClient, "submit", outlast_the_lease)
+        _, job = system.post({"prompt": "p"})
+    assert (job["status"], job["reason"]) == ("accepted", "retry")
+    system.pass_time(180)
+    assert system.job(job["job_id"])["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("url", ["https://evil.example:99999/a.png", "data:image/png;base64,é", "https://[x/a.png"])
+def test_odd_urls_of_outputs_end_the_job(system: Any, url: str) -> None:
+    """Whatever stands where a URL should, the job is failed with a reason, and does not trip over it for ever."""
+    body = {"images": [{"url": url}]}
+    system.fal.add_scripts(Script.model_validate({"result": {"status": 200, "body": body}}))
+    _, job = system.post({"prompt": "p"})
+    system.fal.advance(10)
+    job = system.job(job["job_id"])
+    assert (job["status"], job["error"]["type"]) == ("failed", "output_refused")

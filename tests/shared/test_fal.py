@@ -214,6 +214,12 @@ def test_a_result_that_cannot_be_had(answer: httpx.Response | Exception, error: 
         client(Queue(answer)).result(REQUEST)
 
 
+def test_a_url_that_is_none_cannot_be_read() -> None:
+    """Whatever came as a URL, it is no reason to stumble."""
+    with pytest.raises(UnreadableError):
+        client(Queue()).status(REQUEST.model_copy(update={"status_url": "https://[x/status"}))
+
+
 def test_a_result_is_read() -> None:
     """Images and a seed of any size."""
     body = {"images": [{"url": "https://v3.fal.media/a.jpg"}], "seed": 17454220438242315174}
