@@ -1,26 +1,20 @@
-"""The AWS stand-in: moto's server in a process of its own, and the template's resources made in it."""
+"""The AWS stand-in as the stack uses it: a session for it, and the template's resources made in it."""
 
-import argparse
 import functools
 import json
-import logging
-import os
-import sys
-import threading
 from collections.abc import Mapping
 from contextlib import closing
 
 import boto3
 
 from local.resources import Queue, Rule, Secret, Table, Template
-from local.settings import HOST
 from local.template import REGION
 
 
 @functools.cache
 def session() -> boto3.Session:
     """A session that the stand-in takes, which takes any key; one for all, since it loads much for its first client."""
-    return boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=REGION)  # noqa: S106 - the same
+    return boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=REGION)  # noqa: S106 - moto takes any key
 
 
 def create_stack(template: Template, endpoint: str | None = None, secrets: Mapping[str, str] | None = None) -> None:
@@ -78,42 +72,3 @@ def _create_secrets(secrets: tuple[Secret, ...], endpoint: str | None, values: M
             else:
                 # A secret without a value exists all the same, and waits for its first version.
                 secretsmanager.create_secret(Name=secret.name)
-
-
-def serve(port: int) -> None:
-    """Answer for AWS on a port of this machine until the process ends."""
-    # moto takes long to load and only this process serves it.
-    from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - the same
-        DomainDispatcherApplication,
-        MotoRequestHandler,
-        create_backend_app,
-    )
-    from werkzeug.serving import make_server  # noqa: PLC0415 - the same
-
-    from local import s3_events  # noqa: PLC0415 - the same
-
-    s3_events.install()
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    application = DomainDispatcherApplication(create_backend_app)
-    make_server(HOST, port, application, threaded=True, request_handler=MotoRequestHandler).serve_forever()
-
-
-def _exit_with_parent() -> None:
-    # The other end of the pipe closes with the process that holds it, however that ended.
-    sys.stdin.buffer.read()
-    os._exit(0)
-
-
-def main() -> None:
-    """Run `python -m local.aws`."""
-    parser = argparse.ArgumentParser(prog="python -m local.aws", description="moto as AWS, on this machine only")
-    parser.add_argument("--port", type=int, default=5000)
-    parser.add_argument("--exit-with-parent", action="store_true", help="end when standard input ends")
-    arguments = parser.parse_args()
-    if arguments.exit_with_parent:
-        threading.Thread(target=_exit_with_parent, daemon=True).start()
-    serve(arguments.port)
-
-
-if __name__ == "__main__":
-    main()

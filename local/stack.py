@@ -137,7 +137,7 @@ class Stack:
 
     def _start_processes(self, lambdas: Lambdas, log: IO[bytes]) -> None:
         """Start stand-ins and containers side by side, and wait until all of them are ready."""
-        self._start_child("AWS stand-in", log, "local.aws", "--port", str(self.ports.aws))
+        self._start_child("AWS stand-in", log, "local.aws_server", "--port", str(self.ports.aws))
         if self.fal.emulated:
             address = ("--host", HOST, "--port", str(self.ports.fal), "--public-url", self.fal_url)
             self._start_child("fal emulator", log, "local.fal", *address, *EMULATOR_PACE, "--allow-private-webhooks")

@@ -45,8 +45,7 @@ def complete(app: App, delivery: Delivery) -> Job:
     if job.status.is_settled:
         return _come_again(delivery, job)
     to, changes = _read(app, delivery, job)
-    request = {"request": {"request_id": delivery.request_id}}
-    job = _move(app, job, to, changes, request)
+    job = _move(app, job, to, changes, delivery.request_id)
     logger.info("job delivered", job_id=job.job_id, status=job.status)
     return job
 
@@ -64,17 +63,14 @@ def _come_again(delivery: Delivery, job: Job) -> Job:
     return job
 
 
-def _request(delivery: Delivery, job: Job) -> Request:
-    return job.request or Request(request_id=delivery.request_id)
-
-
 def _read(app: App, delivery: Delivery, job: Job) -> tuple[JobStatus, dict[str, Any]]:
     if not delivery.succeeded:
         return JobStatus.FAILED, {"error": read_error(delivery.payload).model_dump()}
     try:
         if delivery.payload is None:
             # It was too large or too odd for a webhook call, but the result is there, and paid for.
-            return store(app, app.fal.result(_request(delivery, job)), job)
+            request = job.request or Request(request_id=delivery.request_id)
+            return store(app, app.fal.result(request), job)
         return store(app, Result.model_validate(delivery.payload), job)
     except ModelFailedError as error:
         return JobStatus.FAILED, {"error": _error(error.kind, str(error))}
@@ -82,7 +78,7 @@ def _read(app: App, delivery: Delivery, job: Job) -> tuple[JobStatus, dict[str, 
         return JobStatus.FAILED, {"error": _error("unreadable_result", "fal's result has no images")}
 
 
-def _move(app: App, job: Job, to: JobStatus, changes: dict[str, Any], request: dict[str, Any]) -> Job:
+def _move(app: App, job: Job, to: JobStatus, changes: dict[str, Any], request_id: str) -> Job:
     """Move a job, also if it was written meanwhile; the first to settle it wins.
 
     Raises:
@@ -94,7 +90,8 @@ def _move(app: App, job: Job, to: JobStatus, changes: dict[str, Any], request: d
                 # Still storing: only the next look is put off.
                 return app.jobs.postpone(job, changes["check_at"])
             # A request that came with its URLs is worth more than its id alone.
-            return app.jobs.move(job, to, **changes, **({} if job.request else request))
+            request = job.request or Request(request_id=request_id)
+            return app.jobs.move(job, to, **changes, request=request.model_dump(exclude_none=True))
         except StatusConflictError as conflict:
             if conflict.job is None or conflict.job.attempt != job.attempt:
                 raise
@@ -116,7 +113,7 @@ def fetch_and_store(app: App, job: Job) -> Job:
         to, changes = store(app, result, job)
     except ModelFailedError as error:
         to, changes = JobStatus.FAILED, {"error": _error(error.kind, str(error))}
-    return _move(app, job, to, changes, {})
+    return _move(app, job, to, changes, job.request.request_id)
 
 
 def store(app: App, result: Result, job: Job) -> tuple[JobStatus, dict[str, Any]]:

@@ -11,6 +11,10 @@ HEAD_BYTES = 64
 JPEG_FRAMES = set(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}
 """The frame headers SOF0 to SOF15, without the three codes among them that mean something else."""
 
+FIRST_MARKER = 0xFF00
+LENGTH_BYTES = 2
+"""A JPEG segment's length counts its own bytes."""
+
 
 def sniff(head: bytes) -> ImageFormat | None:
     """The format, by its magic bytes; None for anything that Kontext does not take, HEIC and SVG among it."""
@@ -49,6 +53,7 @@ def _jpeg_dimensions(file: BinaryIO) -> tuple[int, int] | None:
         if marker in JPEG_FRAMES:
             height, width = struct.unpack(">xHH", file.read(5))
             return width, height
-        if marker >> 8 != 0xFF or length < 2:  # noqa: PLR2004 - a segment's length counts its own two bytes
+        beyond = length - LENGTH_BYTES
+        if marker < FIRST_MARKER or beyond < 0:
             return None
-        file.seek(length - 2, 1)
+        file.seek(beyond, 1)

@@ -21,6 +21,8 @@ MOST_KEYS = 100
 MOST_PAGES = 20
 """How many reads one list takes, so that a rare filter over very many jobs answers in time."""
 MAX_CURSOR = 1024
+LOOK_SECONDS = 60
+"""When an open job is looked at next unless the move says otherwise."""
 RETENTION = 90 * 24 * 3600
 """Seconds for which a settled job is kept."""
 
@@ -65,17 +67,13 @@ class JobTable:
 
     def _entering(self, to: JobStatus) -> dict[str, Any]:
         now = self._now()
-        changes = {"status": to.value, "reason": None, "check_at": None, "updated_at": moment_text(now)}
-        if to.is_settled:
-            expires_at = unix_seconds(now) + RETENTION
-            settled = {
-                "settled_at": moment_text(now),
-                "expires_at": expires_at,
-                "open_shard": None,
-                "result_json": None,
-            }
-            return changes | settled
-        return changes
+        changes = {"status": to.value, "reason": None, "updated_at": moment_text(now)}
+        if not to.is_settled:
+            # An open job that nobody is to look at would be lost.
+            return changes | {"check_at": unix_seconds(now) + LOOK_SECONDS}
+        expires_at = unix_seconds(now) + RETENTION
+        gone = {"check_at": None, "open_shard": None, "result_json": None}
+        return changes | gone | {"settled_at": moment_text(now), "expires_at": expires_at}
 
     def postpone(self, job: Job, check_at: int) -> Job:
         """Set when an open job is looked at next, without moving it.
@@ -210,7 +208,7 @@ def _write_cursor(*key: str) -> str:
 def _read_cursor(cursor: str, owner: str) -> dict[str, Any]:
     if len(cursor) > MAX_CURSOR:
         raise ValueError("no cursor is so long")
-    key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    if not (isinstance(key, list) and len(key) == 3 and key[0] == owner and all(isinstance(part, str) for part in key)):  # noqa: PLR2004 - owner, created_at, job_id
-        raise ValueError("not a cursor of this owner")
-    return {name: {"S": part} for name, part in zip(("owner", "created_at", "job_id"), key, strict=True)}
+    match json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))):
+        case [str(whose), str(created_at), str(job_id)] if whose == owner:
+            return {"owner": {"S": owner}, "created_at": {"S": created_at}, "job_id": {"S": job_id}}
+    raise ValueError("not a cursor of this owner")

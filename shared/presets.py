@@ -122,7 +122,7 @@ def plain(message: str) -> str:
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML in which a key that stands twice is an error, and not silently the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the signature is PyYAML's
         keys = [self.construct_object(key) for key, _ in node.value]
         if len(keys) != len(set(keys)):
             doubled = next(key for key in keys if keys.count(key) > 1)

@@ -41,7 +41,7 @@ def sweep(app: App, has_time: Callable[[], bool]) -> int:
 def _put_off(app: App, job_id: str, check_at: int) -> None:
     try:
         app.jobs.put_off(job_id, check_at)
-    except Exception:  # noqa: BLE001 - the same; the job stays due
+    except Exception:  # noqa: BLE001 - nor must a table that does not answer; the job stays due
         logger.exception("job not put off", job_id=job_id)
 
 

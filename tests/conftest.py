@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import boto3
 import httpx
 import pytest
 from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
 
 import local.aws
 import shared.app
@@ -288,3 +290,16 @@ recording_clients = RecordingClients()
 def system(make_system: Callable[..., System]) -> System:
     """The system with its usual settings."""
     return make_system()
+
+
+@pytest.fixture
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let moto do each call whole before the next, as AWS does; between the calls of a thread others may go first."""
+    lock = threading.RLock()
+    really = BotocoreStubber.__call__
+
+    def call(self: BotocoreStubber, *arguments: Any, **more: Any) -> Any:
+        with lock:
+            return really(self, *arguments, **more)
+
+    monkeypatch.setattr(BotocoreStubber, "__call__", call)

@@ -70,8 +70,7 @@ def main(arguments: list[str]) -> None:
         print(f"FAL_JWKS_URL=http://{plain.authority}/.well-known/jwks.json")
         print(f"FAL_OUTPUT_HOSTS={emulator.settings.public_url}")
         if options.tls_port is not None:
-            # Only this port needs the library that makes certificates.
-            from local.fal.certificate import make_certificate  # noqa: PLC0415 - as said
+            from local.fal.certificate import make_certificate  # noqa: PLC0415 - only this port needs cryptography
 
             context, trusted = make_certificate(Path(directory), options.host)
             secure = Listener(emulator, options.host, options.tls_port, tls=context, logs_calls=options.log_calls)

@@ -62,9 +62,12 @@ class Attempt:
     @property
     def verdict(self) -> Literal["delivered", "dead", "again"]:
         """Any 2xx ends it, a 3xx kills it, all else is tried again."""
-        if self.status is None:
-            return "again"
-        return {2: "delivered", 3: "dead"}.get(self.status // 100, "again")  # type: ignore[return-value] # a dict's values widen
+        match self.status and self.status // 100:
+            case 2:
+                return "delivered"
+            case 3:
+                return "dead"
+        return "again"
 
 
 @dataclass

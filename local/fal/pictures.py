@@ -112,7 +112,7 @@ def _scene(prompt: str, size: tuple[int, int], dice: random.Random) -> Image.Ima
     high, low, far, near = PALETTES[chosen]
     named = colour_of(prompt)
     if named is not None:
-        high = tuple((part + other) // 2 for part, other in zip(named, high, strict=True))  # type: ignore[assignment] # three parts stay three
+        high = ((named[0] + high[0]) // 2, (named[1] + high[1]) // 2, (named[2] + high[2]) // 2)
     width, height = size
     mask = Image.linear_gradient("L").resize(size)
     image = Image.composite(Image.new("RGB", size, low), Image.new("RGB", size, high), mask)

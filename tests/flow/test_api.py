@@ -2,14 +2,12 @@
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from moto.core.botocore_stubber import BotocoreStubber
 
 JOB_FIELDS = {
     "job_id",
@@ -108,16 +106,9 @@ def test_keys_belong_to_their_owners(system: Any) -> None:
     assert len(ids) == len(system.rows()) == len(system.requests()) == 5
 
 
-def test_one_key_five_times_at_once(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("one_at_a_time")
+def test_one_key_five_times_at_once(system: Any) -> None:
     """Callers that repeat themselves in parallel share one job and one paid request; other bodies are refused."""
-    lock = threading.RLock()
-    really = BotocoreStubber.__call__
-
-    def call(self: BotocoreStubber, *arguments: Any, **more: Any) -> Any:
-        with lock:  # AWS does each call whole; between two calls of a function others may go first
-            return really(self, *arguments, **more)
-
-    monkeypatch.setattr(BotocoreStubber, "__call__", call)
     system.post({"prompt": "warms up"})
     with ThreadPoolExecutor(5) as threads:
         same = list(threads.map(lambda _: system.post({"prompt": "p"}, Idempotency_Key="same"), range(5)))

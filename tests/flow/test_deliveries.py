@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import boto3
 import pytest
-from moto.core.botocore_stubber import BotocoreStubber
 from nacl.signing import SigningKey
 
 from functions import callback
@@ -240,21 +239,9 @@ def test_the_account_can_be_pinned(make_system: Callable[..., Any], pinned: str,
         assert system.job(job["job_id"])["status"] == "succeeded"
 
 
-def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let moto do each call whole before the next, as AWS does; between the calls of a thread others may go first."""
-    lock = threading.RLock()
-    really = BotocoreStubber.__call__
-
-    def call(self: BotocoreStubber, *arguments: Any, **more: Any) -> Any:
-        with lock:
-            return really(self, *arguments, **more)
-
-    monkeypatch.setattr(BotocoreStubber, "__call__", call)
-
-
-def test_five_in_parallel_settle_the_job_once(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("one_at_a_time")
+def test_five_in_parallel_settle_the_job_once(system: Any) -> None:
     """A true delivery that comes five times at once is answered 200 each time, and one of them settles the job."""
-    one_at_a_time(monkeypatch)
     together = threading.Barrier(1)
     updates: list[int] = []
     plain = system.app.client

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 from botocore.exceptions import ClientError
@@ -125,22 +124,6 @@ def test_an_answer_after_the_lease_is_still_noted(system: Any, monkeypatch: pyte
     assert job["status"] == "queued"
     system.pass_time(240)
     assert system.job(job["job_id"])["status"] == "succeeded"
-
-
-def test_a_row_that_cannot_be_read_does_not_hold_up_others(system: Any) -> None:
-    """It is put off, and the jobs behind it are done."""
-    system.deliver = lambda *_: 404
-    _, first = system.post({"prompt": "p"})
-    _, second = system.post({"prompt": "p"})
-    boto3.client("dynamodb").update_item(
-        TableName="darkroom-jobs",
-        Key={"job_id": {"S": first["job_id"]}},
-        UpdateExpression="SET endpoint = :none",
-        ExpressionAttributeValues={":none": {"S": "no endpoint"}},
-    )
-    system.pass_time(180)
-    assert system.job(second["job_id"])["status"] == "succeeded"
-    assert int(system.row(first["job_id"])["check_at"]["N"]) > system.fal.clock.now()
 
 
 def test_one_odd_image_does_not_drop_the_others(system: Any) -> None:

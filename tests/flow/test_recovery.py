@@ -229,17 +229,23 @@ def test_a_secret_that_cannot_be_read_sends_nothing_and_loses_nothing(system: An
     assert len(system.requests()) == 1
 
 
-def test_one_job_that_cannot_be_advanced_does_not_hold_up_others(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row that trips the code is passed over, and the ones behind it are done."""
+@pytest.mark.parametrize(("attribute", "value"), [("arguments_json", "{}"), ("endpoint", "no endpoint")])
+def test_one_job_that_cannot_be_advanced_does_not_hold_up_others(
+    system: Any, monkeypatch: pytest.MonkeyPatch, attribute: str, value: str
+) -> None:
+    """A row that trips the code, when it is read or later, is put off, and the ones behind it are done."""
     failing_submit(monkeypatch, NotAcceptedError("refused"), NotAcceptedError("refused"))
     _, first = system.post({"prompt": "p"})
     _, second = system.post({"prompt": "p"})
     boto3.client("dynamodb").update_item(
         TableName="darkroom-jobs",
         Key={"job_id": {"S": first["job_id"]}},
-        UpdateExpression="SET arguments_json = :broken",
-        ExpressionAttributeValues={":broken": {"S": "{}"}},
+        UpdateExpression="SET #attribute = :value",
+        ExpressionAttributeNames={"#attribute": attribute},
+        ExpressionAttributeValues={":value": {"S": value}},
     )
     system.pass_time(180)
-    assert system.job(first["job_id"])["settled_at"] is None
+    row = system.row(first["job_id"])
+    assert "settled_at" not in row
+    assert int(row["check_at"]["N"]) > system.fal.clock.now()
     assert system.job(second["job_id"])["status"] == "succeeded"

@@ -2,7 +2,6 @@
 
 import io
 import json
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -66,16 +65,9 @@ def test_duplicate_events_make_one_job(system: Any) -> None:
     assert len(system.rows()) == len(system.requests()) == 1
 
 
-def test_two_functions_at_once(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("one_at_a_time")
+def test_two_functions_at_once(system: Any) -> None:
     """Copies of an event that several functions take up at the same time are paid once."""
-    lock = threading.RLock()
-    really = BotocoreStubber.__call__
-
-    def call(self: BotocoreStubber, *arguments: Any, **more: Any) -> Any:
-        with lock:  # AWS does each call whole; between two calls of a function others may go first
-            return really(self, *arguments, **more)
-
-    monkeypatch.setattr(BotocoreStubber, "__call__", call)
     system.upload(system.put("sketch/warms-up.png"))
     event = system.put("sketch/a.png")
     with ThreadPoolExecutor(5) as threads:

@@ -110,7 +110,7 @@ def test_the_reason_of_a_failure(job: dict[str, Any], reason: str) -> None:
 
 def test_an_upload_that_became_no_job() -> None:
     """An upload that nothing came of is named as well."""
-    assert "became no job" in demo._reason(demo.Edit("a", "a", [], ""))  # noqa: SLF001 - the same
+    assert "became no job" in demo._reason(demo.Edit("a", "a", [], ""))  # noqa: SLF001 - its words are what counts
 
 
 def test_lines_show_changes_only(capsys: pytest.CaptureFixture[str]) -> None:

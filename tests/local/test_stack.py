@@ -80,5 +80,5 @@ def test_a_broken_handler_is_named() -> None:
     stack.template = replace(stack.template, functions={"Sweep": broken})
     with pytest.raises(LocalError, match=r"a function does not start: .*functions\.sweep\.nobody"), stack:
         pass
-    assert all(child.process.returncode is not None for child in stack._children)  # noqa: SLF001 - as above
+    assert all(child.process.returncode is not None for child in stack._children)  # noqa: SLF001 - only the stack knows its children
     stack.log.unlink()

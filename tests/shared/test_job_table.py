@@ -7,6 +7,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, ReadTimeoutError
+from moto.core.models import botocore_stubber
 
 from shared.endpoints import Endpoint, TextToImageArguments
 from shared.errors import StatusConflictError
@@ -76,6 +77,7 @@ def test_only_legal_moves_are_made(system: Any, create: Callable[..., Job], orig
             assert moved.status is to
             assert (moved.settled_at is not None) is to.is_settled
             assert ("open_shard" in system.row(job.job_id)) is not to.is_settled
+            assert ("check_at" in system.row(job.job_id)) is not to.is_settled
         else:
             with pytest.raises(ValueError, match="does not move"):
                 system.app.jobs.move(job, to)
@@ -113,8 +115,6 @@ class LostReply:
         if not self.left:
             return None
         self.left -= 1
-        from moto.core.models import botocore_stubber  # noqa: PLC0415 - moto's own hook, applied by hand
-
         botocore_stubber("before-send", request)
         raise ReadTimeoutError(endpoint_url=request.url)
 
@@ -127,7 +127,7 @@ def test_our_own_write_is_recognised_when_its_reply_was_lost(
     table = system.app.jobs
     LostReply(table._client, "PutItem")  # noqa: SLF001 - the fault is injected into the adapter's own client
     job = create()
-    LostReply(table._client, "UpdateItem")  # noqa: SLF001 - the same
+    LostReply(table._client, "UpdateItem")  # noqa: SLF001 - the fault is injected into the adapter's own client
     moved = table.move(job, JobStatus.QUEUED)
     assert moved.status is JobStatus.QUEUED
     assert system.app.jobs.get("j1") == moved

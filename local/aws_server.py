@@ -1,0 +1,42 @@
+"""The AWS stand-in: moto's server, in a process of its own (`python -m local.aws_server`)."""
+
+import argparse
+import logging
+import os
+import sys
+import threading
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+from local import s3_events
+from local.settings import HOST
+
+
+def serve(port: int) -> None:
+    """Answer for AWS on a port of this machine until the process ends."""
+    s3_events.install()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    application = DomainDispatcherApplication(create_backend_app)
+    make_server(HOST, port, application, threaded=True, request_handler=MotoRequestHandler).serve_forever()
+
+
+def _exit_with_parent() -> None:
+    # The other end of the pipe closes with the process that holds it, however that ended.
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def main() -> None:
+    """Read the command line and serve."""
+    parser = argparse.ArgumentParser(prog="python -m local.aws_server", description="moto as AWS, on this machine only")
+    parser.add_argument("--port", type=int, default=5000)
+    parser.add_argument("--exit-with-parent", action="store_true", help="end when standard input ends")
+    arguments = parser.parse_args()
+    if arguments.exit_with_parent:
+        threading.Thread(target=_exit_with_parent, daemon=True).start()
+    serve(arguments.port)
+
+
+if __name__ == "__main__":
+    main()
