@@ -4,11 +4,12 @@ import functools
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 import httpx
@@ -25,6 +26,9 @@ from shared.webhooks import SigningKeys, Verifier
 
 SUBMIT_SECONDS = 20
 """How long fal may take to answer a submission or a question."""
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 def utc_now() -> datetime:
@@ -65,6 +69,17 @@ class App:
     http: httpx.Client = field(default_factory=fal_http)
     now: Callable[[], datetime] = utc_now
     nonce: Callable[[], str] = lambda: secrets.token_hex(8)
+    sleep: Callable[[float], None] = time.sleep
+    threads: int = 16
+
+    def each(self, work: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+        """Do the same with each item, side by side where there are several and threads for them."""
+        items = list(items)
+        threads = min(self.threads, len(items))
+        if threads <= 1:
+            return [work(item) for item in items]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(work, items))
 
     def timestamp(self) -> float:
         """The time in Unix seconds."""

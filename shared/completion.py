@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -127,11 +126,9 @@ def store(app: App, result: Result, job: Job) -> tuple[JobStatus, dict[str, Any]
     if not urls:
         return JobStatus.FAILED, {"error": _error("no_media_generated", "fal's result names no picture"), "seed": seed}
     try:
-        with ExitStack() as stack, ThreadPoolExecutor(max_workers=len(urls)) as pool:
-            downloads = list(
-                pool.map(lambda url: stack.enter_context(app.downloads.fetch(url, deadline)), urls.values())
-            )
-            outputs = list(pool.map(lambda item: _put(app, job, *item), zip(urls, downloads, strict=True)))
+        with ExitStack() as stack:
+            downloads = app.each(lambda url: stack.enter_context(app.downloads.fetch(url, deadline)), urls.values())
+            outputs = app.each(lambda item: _put(app, job, *item), zip(urls, downloads, strict=True))
     except OutputRefusedError as error:
         # The URLs stay with the job: what was paid for can still be fetched by hand.
         return JobStatus.FAILED, _unstored(result, "output_refused", error) | {"seed": seed}
