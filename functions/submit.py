@@ -11,11 +11,12 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.api import answer, make_resolver, owner_of, raw_body
-from shared.app import app
+from shared.app import app, time_left
 from shared.errors import UploadSkippedError
 from shared.observability import logger, metrics
 from shared.posting import post_job
 from shared.reading import view
+from shared.submission import TimeLeft
 from shared.upload_events import read_uploads
 from shared.uploads import submit_upload
 
@@ -39,7 +40,7 @@ def from_upload(event: dict[str, Any], context: LambdaContext) -> PartialItemFai
         if context.get_remaining_time_in_millis() < UPLOAD_MILLISECONDS:
             raise OutOfTimeError
         try:
-            _submit_uploads(record.body)
+            _submit_uploads(record.body, time_left(context))
         except Exception:
             # The queue shows the message again, and in the end puts it with the dead letters: it should not be mute.
             logger.exception("message not done", message_id=record.message_id)
@@ -48,10 +49,10 @@ def from_upload(event: dict[str, Any], context: LambdaContext) -> PartialItemFai
     return process_partial_response(event=event, record_handler=submit_message, processor=processor, context=context)
 
 
-def _submit_uploads(body: str) -> None:
+def _submit_uploads(body: str, left: TimeLeft) -> None:
     for upload in read_uploads(body):
         try:
-            jobs = submit_upload(app(), upload)
+            jobs = submit_upload(app(), upload, left)
         except UploadSkippedError as reason:
             logger.info("upload skipped", bucket=upload.bucket, key=upload.key, reason=str(reason))
             continue
@@ -61,7 +62,8 @@ def _submit_uploads(body: str) -> None:
 @resolver.post("/jobs")
 def _post_job() -> Response[Any]:
     event = resolver.current_event
-    job = post_job(app(), owner_of(event), raw_body(event), event.headers.get("idempotency-key"))
+    key = event.headers.get("idempotency-key")
+    job = post_job(app(), owner_of(event), raw_body(event), key, time_left(resolver.lambda_context))
     metrics.add_metric("JobPosted", MetricUnit.Count, 1)
     return answer(HTTPStatus.ACCEPTED, view(app(), job), Location=f"/jobs/{job.job_id}")
 

@@ -130,9 +130,15 @@ def scheduled_event(schedule: Schedule) -> dict[str, Any]:
 
 
 class Pump:
-    """Runs all queues and schedules of the functions on threads of its own."""
+    """Runs all queues and schedules of the functions on threads of its own.
 
-    def __init__(self, functions: Iterable[Function], sqs: "SQSClient", invoke: Invoke) -> None:
+    `longest_wait`: seconds between two turns of a schedule at most, whatever the template says.
+    """
+
+    def __init__(
+        self, functions: Iterable[Function], sqs: "SQSClient", invoke: Invoke, longest_wait: float = float("inf")
+    ) -> None:
+        self._longest_wait = longest_wait
         self._stopping = threading.Event()
         self._batches = ThreadPoolExecutor(thread_name_prefix="batch")
         self._threads: list[threading.Thread] = []
@@ -164,7 +170,7 @@ class Pump:
         self._threads.append(threading.Thread(target=target, args=arguments, daemon=True))
 
     def _fire(self, schedule: Schedule, function: str, invoke: Invoke) -> None:
-        while not self._stopping.wait(schedule.seconds):
+        while not self._stopping.wait(min(schedule.seconds, self._longest_wait)):
             try:
                 invoke(function, scheduled_event(schedule))
             except FunctionError as error:

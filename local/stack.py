@@ -26,7 +26,7 @@ from local.gateway import Gateway
 from local.lambdas import FunctionError, Lambdas
 from local.pump import Pump
 from local.resources import Template, load_template
-from local.settings import HOST, OWNER, ROOT, TOKEN, Fal, LocalError, Ports, claim
+from local.settings import ASK_SECONDS, HOST, OWNER, ROOT, TOKEN, Fal, LocalError, Ports, claim
 from local.template import TemplateError
 from shared.errors import SettingsError
 from shared.presets import load_presets
@@ -128,7 +128,8 @@ class Stack:
         lambdas = Lambdas(functions, {"AWS_ENDPOINT_URL": self.aws_url}, log)
         once = Config(retries={"total_max_attempts": 1})
         sqs = self._ending.enter_context(closing(session().client("sqs", endpoint_url=self.aws_url, config=once)))
-        pump = Pump(functions.values(), sqs, lambdas.invoke)
+        longest_wait = float("inf") if self.fal.emulated else ASK_SECONDS
+        pump = Pump(functions.values(), sqs, lambdas.invoke, longest_wait)
         self._ending.callback(pump.join, STOP_SECONDS)
         self._start_processes(lambdas, log)
         self._ending.callback(pump.stop)

@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 
 import boto3
 import httpx
+from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from shared.breaker import Breaker
 from shared.credentials import Credentials
 from shared.downloads import Downloads
 from shared.fal import FalClient
@@ -96,9 +98,18 @@ class App:
         return Credentials(lambda: self.client("secretsmanager"), self.settings, self.timestamp)
 
     @cached_property
+    def _dynamodb(self) -> Any:
+        return self.client("dynamodb")
+
+    @cached_property
     def jobs(self) -> JobTable:
         """The job table."""
-        return JobTable(self.client("dynamodb"), self.settings.job_table, self.now, self.nonce)
+        return JobTable(self._dynamodb, self.settings.job_table, self.now, self.nonce)
+
+    @cached_property
+    def breaker(self) -> Breaker:
+        """What is known of the account at fal."""
+        return Breaker(self._dynamodb, self.settings.job_table, self.now, self.nonce)
 
     @cached_property
     def images(self) -> Images:
@@ -127,6 +138,11 @@ class App:
         """The judge of webhook calls."""
         keys = SigningKeys(self.http, self.settings.fal_jwks_url, time.monotonic)
         return Verifier(self.credentials.webhook, keys, self.settings.fal_user_id, self.timestamp)
+
+
+def time_left(context: LambdaContext) -> Callable[[], float]:
+    """How to ask for the seconds until this invocation is ended."""
+    return lambda: context.get_remaining_time_in_millis() / 1000
 
 
 @functools.cache

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
 
+from aws_lambda_powertools.metrics import MetricUnit
 from pydantic import ValidationError
 
+from shared import waiting
 from shared.app import App
 from shared.downloads import Download
 from shared.endpoints import Result
@@ -19,14 +21,21 @@ from shared.errors import (
     StatusConflictError,
 )
 from shared.fal import read_error
-from shared.jobs import Job, JobError, JobStatus, Output, Request, unix_seconds
-from shared.observability import logger
+from shared.jobs import MOVES, Job, JobError, JobStatus, Output, Request, unix_seconds
+from shared.observability import logger, metrics
 from shared.webhooks import Delivery
 
 STORE_SECONDS = 7
 """How long fetching may take within a delivery, and a last read as long again: fal waits 15 s for the answer."""
 STORE_AGAIN_SECONDS = 30
-"""When a job whose outputs could not be stored in time is taken up again."""
+MOST_STORE_SECONDS = 900
+"""When a job whose outputs could not be stored is taken up again: at first, and at most."""
+UNREAD_INPUT = "file_download_error"
+"""fal's word for an input that it could not read, before any work on it (fal docs: errors)."""
+MOST_RESUBMITS = 5
+"""So many attempts may follow ones that ended unpaid or in doubt."""
+RESUBMIT_SECONDS = 60
+PAID = {JobStatus.STORING, JobStatus.SUCCEEDED}
 MAX_RESULT_BYTES = 100_000
 """The largest result kept with a job; a larger one carries its pictures inside, and is fetched again instead."""
 
@@ -41,7 +50,8 @@ def complete(app: App, delivery: Delivery) -> Job:
     job = app.jobs.get(delivery.target.job_id)
     if job is None or not _is_about(delivery, job):
         raise StatusConflictError(job)
-    if job.status.is_settled:
+    if job.status.is_settled or (job.status is JobStatus.STORING and not delivery.succeeded):
+        # fal has already said that the pictures are made: a later word to the contrary takes nothing back.
         return _come_again(delivery, job)
     to, changes = _read(app, delivery, job)
     job = _move(app, job, to, changes, delivery.request_id)
@@ -55,16 +65,24 @@ def _is_about(delivery: Delivery, job: Job) -> bool:
 
 
 def _come_again(delivery: Delivery, job: Job) -> Job:
-    if delivery.succeeded and job.status is not JobStatus.SUCCEEDED:
-        logger.warning("paid result came too late", job_id=job.job_id, status=job.status)
+    if delivery.succeeded:
+        _note_late(job, JobStatus.SUCCEEDED)
     else:
         logger.info("delivery came again", job_id=job.job_id, status=job.status)
     return job
 
 
+def _note_late(job: Job, to: JobStatus) -> None:
+    if to in PAID and job.status is not JobStatus.SUCCEEDED:
+        logger.error("paid result came too late", job_id=job.job_id, status=job.status)
+        metrics.add_metric("PaidResultLost", MetricUnit.Count, 1)
+    else:
+        logger.info("delivery came again", job_id=job.job_id, status=job.status)
+
+
 def _read(app: App, delivery: Delivery, job: Job) -> tuple[JobStatus, dict[str, Any]]:
     if not delivery.succeeded:
-        return JobStatus.FAILED, {"error": read_error(delivery.payload).model_dump()}
+        return _end(app, job, read_error(delivery.payload))
     try:
         if delivery.payload is None:
             # It was too large or too odd for a webhook call, but the result is there, and paid for.
@@ -72,9 +90,20 @@ def _read(app: App, delivery: Delivery, job: Job) -> tuple[JobStatus, dict[str, 
             return store(app, app.fal.result(request), job)
         return store(app, Result.model_validate(delivery.payload), job)
     except ModelFailedError as error:
-        return JobStatus.FAILED, {"error": _error(error.kind, str(error))}
+        return _end(app, job, JobError(type=error.kind, message=str(error)))
     except ValidationError:
         return JobStatus.FAILED, {"error": _error("unreadable_result", "fal's result has no images")}
+
+
+def _end(app: App, job: Job, error: JobError) -> tuple[JobStatus, dict[str, Any]]:
+    """What follows an error at fal: the job fails, unless only its link to the input died while it was queued."""
+    ours = any(reference.startswith("s3://") for reference in job.arguments.image_references())
+    done = job.status is JobStatus.STORING or job.resubmits == MOST_RESUBMITS
+    if error.type != UNREAD_INPUT or not ours or done:
+        return JobStatus.FAILED, {"error": error.model_dump()}
+    wait = waiting.backoff(job.job_id, job.resubmits, first=RESUBMIT_SECONDS, most=waiting.HOUR)
+    again = {"reason": "input_unread", "request": None, "resubmits": job.resubmits + 1}
+    return JobStatus.ACCEPTED, again | {"error": error.model_dump(), "check_at": unix_seconds(app.now()) + int(wait)}
 
 
 def _move(app: App, job: Job, to: JobStatus, changes: dict[str, Any], request_id: str) -> Job:
@@ -87,16 +116,17 @@ def _move(app: App, job: Job, to: JobStatus, changes: dict[str, Any], request_id
         try:
             if to is job.status:
                 # Still storing: only the next look is put off.
-                return app.jobs.postpone(job, changes["check_at"])
+                return app.jobs.postpone(job, changes["check_at"], looks=job.looks + 1)
             # A request that came with its URLs is worth more than its id alone.
             request = job.request or Request(request_id=request_id)
-            return app.jobs.move(job, to, **changes, request=request.model_dump(exclude_none=True))
+            return app.jobs.move(job, to, **{"request": request.model_dump(exclude_none=True), **changes})
         except StatusConflictError as conflict:
             if conflict.job is None or conflict.job.attempt != job.attempt:
                 raise
-            if conflict.job.status.is_settled:
-                return conflict.job
             job = conflict.job
+            if job.status.is_settled or to not in MOVES[job.status] | {job.status}:
+                _note_late(job, to)
+                return job
 
 
 def fetch_and_store(app: App, job: Job) -> Job:
@@ -111,7 +141,7 @@ def fetch_and_store(app: App, job: Job) -> Job:
         result = Result.model_validate_json(job.result_json) if job.result_json else app.fal.result(job.request)
         to, changes = store(app, result, job)
     except ModelFailedError as error:
-        to, changes = JobStatus.FAILED, {"error": _error(error.kind, str(error))}
+        to, changes = _end(app, job, JobError(type=error.kind, message=str(error)))
     return _move(app, job, to, changes, job.request.request_id)
 
 
@@ -133,7 +163,8 @@ def store(app: App, result: Result, job: Job) -> tuple[JobStatus, dict[str, Any]
         # The URLs stay with the job: what was paid for can still be fetched by hand.
         return JobStatus.FAILED, _unstored(result, "output_refused", error) | {"seed": seed}
     except (OutputUnavailableError, AwsUnavailableError) as error:
-        check_at = unix_seconds(app.now()) + STORE_AGAIN_SECONDS
+        wait = waiting.backoff(job.job_id, job.looks, first=STORE_AGAIN_SECONDS, most=MOST_STORE_SECONDS)
+        check_at = unix_seconds(app.now()) + int(wait)
         return JobStatus.STORING, _unstored(result, "output_unavailable", error) | {"seed": seed, "check_at": check_at}
     return JobStatus.SUCCEEDED, {"outputs": _dump(outputs), "seed": seed, "error": None}
 

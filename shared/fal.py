@@ -19,9 +19,7 @@ from shared.errors import (
     UnreadableError,
 )
 from shared.jobs import JobError, Request
-
-START_TIMEOUT = 3600
-"""Seconds within which fal must start a request or give it up; after that an attempt is dead unless it began."""
+from shared.waiting import START_TIMEOUT
 
 LOCKED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}
 IN_DOUBT = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT}

@@ -11,7 +11,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from shared.errors import StatusConflictError
-from shared.jobs import MOVES, OPEN_SHARDS, Job, JobStatus, moment_text, unix_seconds
+from shared.jobs import LOCKED, MOVES, OPEN_SHARDS, Job, JobStatus, moment_text, open_shard, shard_name, unix_seconds
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -21,6 +21,8 @@ MOST_KEYS = 100
 MOST_PAGES = 20
 """How many reads one list takes, so that a rare filter over very many jobs answers in time."""
 MAX_CURSOR = 1024
+MAX_NUMBER = 2**53
+"""Later than any time."""
 LOOK_SECONDS = 60
 """When an open job is looked at next unless the move says otherwise."""
 RETENTION = 90 * 24 * 3600
@@ -63,25 +65,35 @@ class JobTable:
         """
         if to not in MOVES[job.status]:
             raise ValueError(f"a job does not move from {job.status} to {to}")
-        return self._update(job, self._entering(to) | changes)
+        return self._update(job, self._entering(job, to, changes.get("reason")) | changes)
 
-    def _entering(self, to: JobStatus) -> dict[str, Any]:
+    def _entering(self, job: Job, to: JobStatus, reason: str | None) -> dict[str, Any]:
         now = self._now()
-        changes = {"status": to.value, "reason": None, "updated_at": moment_text(now)}
+        changes = {"status": to.value, "reason": reason, "looks": None, "updated_at": moment_text(now)}
         if not to.is_settled:
             # An open job that nobody is to look at would be lost.
-            return changes | {"check_at": unix_seconds(now) + LOOK_SECONDS}
+            look = {"check_at": unix_seconds(now) + LOOK_SECONDS, "open_shard": open_shard(job.job_id, reason)}
+            return changes | look
         expires_at = unix_seconds(now) + RETENTION
         gone = {"check_at": None, "open_shard": None, "result_json": None}
         return changes | gone | {"settled_at": moment_text(now), "expires_at": expires_at}
 
-    def postpone(self, job: Job, check_at: int) -> Job:
-        """Set when an open job is looked at next, without moving it.
+    def postpone(self, job: Job, check_at: int, *, looks: int = 0) -> Job:
+        """Set when an open job is looked at next, without moving it; `looks` in a row before have learned nothing.
 
         Raises:
             StatusConflictError: it moved meanwhile.
         """
-        return self._update(job, {"check_at": check_at})
+        return self._update(job, {"check_at": check_at, "looks": looks or None})
+
+    def park(self, job: Job, check_at: int) -> Job:
+        """Let an accepted job wait until the account may send again.
+
+        Raises:
+            StatusConflictError: it moved meanwhile.
+        """
+        parked = {"reason": LOCKED, "open_shard": open_shard(job.job_id, LOCKED), "check_at": check_at}
+        return self._update(job, parked)
 
     def put_off(self, job_id: str, check_at: int) -> None:
         """Set when an open job is looked at next, whatever is wrong with the rest of its row."""
@@ -167,19 +179,29 @@ class JobTable:
             # A throttled table hands keys back unread.
             wanted = answer["UnprocessedKeys"]
 
-    def list_due(self, now: int, limit: int) -> list[str]:
-        """Ids of open jobs whose time has come, the longest waiting of each shard first."""
-        due: list[tuple[int, str]] = []
-        for shard in range(OPEN_SHARDS):
+    def list_due(self, now: int, limit: int, *, parked: bool = False) -> list[str]:
+        """Ids of open jobs whose time has come, the longest waiting first; parked ones are asked for apart."""
+        return self._list_open(now, limit, parked=parked)
+
+    def list_parked(self, limit: int) -> list[str]:
+        """Ids of parked jobs, those first that give up first."""
+        return self._list_open(MAX_NUMBER, limit, parked=True)
+
+    def _list_open(self, until: int, limit: int, *, parked: bool) -> list[str]:
+        found: list[tuple[int, str]] = []
+        for number in range(OPEN_SHARDS):
             answer = self._client.query(
                 TableName=self._table,
                 IndexName="due",
-                KeyConditionExpression="open_shard = :shard AND check_at <= :now",
-                ExpressionAttributeValues={":shard": {"S": str(shard)}, ":now": {"N": str(now)}},
+                KeyConditionExpression="open_shard = :shard AND check_at <= :until",
+                ExpressionAttributeValues={
+                    ":shard": {"S": shard_name(number, parked=parked)},
+                    ":until": {"N": str(until)},
+                },
                 Limit=limit,
             )
-            due += [(int(item["check_at"]["N"]), item["job_id"]["S"]) for item in answer["Items"]]
-        return [job_id for _, job_id in sorted(due)[:limit]]
+            found += [(int(item["check_at"]["N"]), item["job_id"]["S"]) for item in answer["Items"]]
+        return [job_id for _, job_id in sorted(found)[:limit]]
 
 
 def _to_item(job: Job) -> dict[str, Any]:

@@ -5,13 +5,19 @@ import json
 import zlib
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, field_serializer
 
 from shared.endpoints import ARGUMENTS, Arguments, Endpoint
 
 OPEN_SHARDS = 8
-"""Partitions that open jobs are spread over in the `due` index, so that none of them runs hot."""
+"""Partitions that open jobs are spread over in the `due` index, so that none of them runs hot; parked ones apart."""
+LOCKED = "provider_locked"
+"""The reason of an accepted job that is parked: it waits for the account, not for a moment of its own."""
+
+OnUnknown = Literal["fail", "resubmit"]
+"""What follows when an attempt's reply was lost, and the attempt is dead: fal may have billed it, or never had it."""
 
 
 class JobStatus(StrEnum):
@@ -50,7 +56,10 @@ MOVES: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.UNCONFIRMED: frozenset(
         {JobStatus.QUEUED, JobStatus.STORING, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.ACCEPTED}
     ),
-    JobStatus.QUEUED: frozenset({JobStatus.STORING, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED}),
+    # Accepted again only when fal says that it could not read the input, and spent nothing on it.
+    JobStatus.QUEUED: frozenset(
+        {JobStatus.STORING, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.ACCEPTED}
+    ),
     JobStatus.STORING: frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED}),
     JobStatus.SUCCEEDED: frozenset(),
     JobStatus.FAILED: frozenset(),
@@ -108,7 +117,11 @@ class Request(Record):
 
 
 class Job(Record):
-    """One submission from accepted to settled. Times are UTC; `check_at` and `expires_at` are Unix seconds."""
+    """One submission from accepted to settled. Times are UTC; `check_at` and `expires_at` are Unix seconds.
+
+    `looks` counts looks in a row that learned nothing, `resubmits` attempts that ended unpaid or in doubt and were
+    followed by another, `strikes` refusals of this job alone, while others were accepted.
+    """
 
     job_id: str
     owner: str
@@ -122,6 +135,10 @@ class Job(Record):
     fingerprint: str
     attempt: int = 1
     attempt_at: datetime
+    on_unknown: OnUnknown = "fail"
+    looks: int = 0
+    resubmits: int = 0
+    strikes: int = 0
     nonce: str
     request: Request | None = None
     result_json: str | None = None
@@ -146,12 +163,17 @@ class Job(Record):
     @property
     def open_shard(self) -> str | None:
         """The partition of the `due` index that the job stands in while it is open."""
-        return None if self.status.is_settled else open_shard(self.job_id)
+        return None if self.status.is_settled else open_shard(self.job_id, self.reason)
 
 
-def open_shard(job_id: str) -> str:
-    """One of OPEN_SHARDS partitions, the same for a job at any time."""
-    return str(zlib.crc32(job_id.encode()) % OPEN_SHARDS)
+def open_shard(job_id: str, reason: str | None = None) -> str:
+    """One of OPEN_SHARDS partitions, or of as many for parked jobs; always the same one for a job."""
+    return shard_name(zlib.crc32(job_id.encode()) % OPEN_SHARDS, parked=reason == LOCKED)
+
+
+def shard_name(number: int, *, parked: bool = False) -> str:
+    """A partition's name; parked jobs stand apart, so that a lock does not put them before jobs that can move."""
+    return f"parked-{number}" if parked else str(number)
 
 
 def moment_text(moment: datetime) -> str:

@@ -16,7 +16,7 @@ from shared.errors import InvalidSubmissionError, UploadRejectedError
 from shared.images import NO_OBJECT
 from shared.jobs import Job, unix_seconds
 from shared.presets import DEFAULT_OUTPUT_KEY, Preset, plain
-from shared.submission import Submission, submit
+from shared.submission import Submission, TimeLeft, submit
 
 MAX_BODY_BYTES = 128 * 1024
 """A job is one DynamoDB item of at most 400 KB, and no honest prompt comes near this."""
@@ -27,7 +27,7 @@ MAX_IMAGES = 16
 """fal publishes no limit; each image is looked at before anything is paid, and that must end in time."""
 
 
-def post_job(app: App, owner: str, body: bytes, idempotency_key: str | None = None) -> Job:
+def post_job(app: App, owner: str, body: bytes, idempotency_key: str | None, time_left: TimeLeft) -> Job:
     """Make the job that a body asks for; with an Idempotency-Key the same body again gives the same job.
 
     Raises:
@@ -63,9 +63,10 @@ def post_job(app: App, owner: str, body: bytes, idempotency_key: str | None = No
         # A posted job has no upload to be named after: without its id it would overwrite the owner's last one.
         path=owner if "{job_id}" in output_key else f"{owner}/{job_id}",
         output_key=output_key,
+        on_unknown=preset.on_unknown if preset else "fail",
         fingerprint=fingerprint,
     )
-    return submit(app, submission)
+    return submit(app, submission, time_left)
 
 
 def _refuse(field: str, message: str) -> NoReturn:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from shared.endpoints import ARGUMENTS, Arguments, Endpoint, Tier
 from shared.errors import SettingsError
-from shared.jobs import Upload
+from shared.jobs import OnUnknown, Upload
 
 DEFAULT_OUTPUT_KEY = "{preset}/{path}/{job_id}-{index}.{ext}"
 """Where outputs go unless a preset says otherwise; the job id keeps every version of an upload apart."""
@@ -31,7 +31,10 @@ class UploadPattern(BaseModel):
 
 
 class Preset(BaseModel):
-    """A named, validated set of arguments; the endpoint follows from `tier` and the images unless it is named."""
+    """A named, validated set of arguments; the endpoint follows from `tier` and the images unless it is named.
+
+    `on_unknown` says what follows when nothing was ever heard of a request: `fail`, or `resubmit` and maybe pay twice.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,6 +45,7 @@ class Preset(BaseModel):
     tier: Tier | None = None
     arguments: dict[str, Any]
     output_key: str = Field(default=DEFAULT_OUTPUT_KEY, min_length=1, max_length=128)
+    on_unknown: OnUnknown = "fail"
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

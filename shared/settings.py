@@ -44,6 +44,7 @@ class Settings(BaseModel):
     fal_output_expiry: Annotated[int, Field(ge=3600)] = 86_400
     fal_auth_scheme: Literal["Key", "Bearer"] = "Key"
     fal_user_id: str = ""
+    poll_seconds: Annotated[int, Field(ge=1, le=120)] = 120
     fal_key: str = ""
     fal_key_secret: str = ""
     webhook_secret: str = ""

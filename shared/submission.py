@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from datetime import timedelta
+from collections.abc import Callable
 from typing import Any
 
+from shared import waiting
 from shared.app import App
 from shared.endpoints import Arguments, Endpoint
 from shared.errors import (
@@ -18,16 +19,33 @@ from shared.errors import (
     StatusConflictError,
     UploadRejectedError,
 )
-from shared.jobs import MOVES, Job, JobError, JobStatus, Record, Upload, moment_text, unix_seconds
+from shared.jobs import (
+    LOCKED,
+    MOVES,
+    Job,
+    JobError,
+    JobStatus,
+    OnUnknown,
+    Record,
+    Request,
+    Upload,
+    moment_text,
+    unix_seconds,
+)
 from shared.observability import logger
 from shared.presets import output_key
 from shared.webhooks import Target
 
-LEASE_SECONDS = 180
-"""How long an attempt may be on the wire before it counts as lost; longer than any function lives."""
+POST_SECONDS = 25
+"""What one POST may take at worst: 5 s to connect and 20 s for the answer."""
+MOST_TRIES = 4
+PAUSE_SECONDS = 0.5
+"""Tries of one attempt, as long as each provably did not reach fal's queue, and the first pause between them."""
 RETRY_SECONDS = 60
-POLL_SECONDS = 120
-"""When a queued job is first asked after, if no delivery came."""
+MOST_RETRY_SECONDS = 900
+"""When an attempt that was not accepted is followed by the next: at first, and at most."""
+MOST_STRIKES = 3
+"""So often may a job be refused while others are accepted, before that is its own fault."""
 MAX_KEY_BYTES = 1024
 """The longest key that S3 takes, in UTF-8."""
 KEY_RESERVE = 16
@@ -48,6 +66,7 @@ class Submission(Record):
     upload: Upload | None = None
     path: str
     output_key: str
+    on_unknown: OnUnknown = "fail"
     fingerprint: str
 
     def key(self) -> str:
@@ -59,7 +78,11 @@ class Submission(Record):
         return output_key(self.output_key, preset=self.preset, path=path, job_id=self.job_id)
 
 
-def submit(app: App, submission: Submission) -> Job:
+TimeLeft = Callable[[], float]
+"""Seconds until the function that asks is ended."""
+
+
+def submit(app: App, submission: Submission, time_left: TimeLeft) -> Job:
     """Make the job of a submission and send it to fal; one that was made before gives the job that it made then.
 
     Raises:
@@ -71,56 +94,68 @@ def submit(app: App, submission: Submission) -> Job:
     except StatusConflictError as conflict:
         if conflict.job is None:
             raise
-        return _submit_again(app, conflict.job, draft)
-    logger.info("job submitting", job_id=job.job_id, endpoint=job.endpoint, preset=job.preset)
-    return send(app, job)
+        return _submit_again(app, conflict.job, draft, time_left)
+    logger.info("job made", job_id=job.job_id, status=job.status, endpoint=job.endpoint, preset=job.preset)
+    return job if job.reason == LOCKED else send(app, job, time_left)
 
 
-def _submit_again(app: App, job: Job, draft: Job) -> Job:
+def _submit_again(app: App, job: Job, draft: Job, time_left: TimeLeft) -> Job:
     if job.fingerprint != draft.fingerprint:
         raise KeyReusedError
     # Only `accepted` is proven not to be at fal; everything else is under way or settled.
-    return attempt_again(app, job) if job.status is JobStatus.ACCEPTED else job
+    return attempt_again(app, job, time_left) if job.status is JobStatus.ACCEPTED else job
 
 
 def draft_job(app: App, submission: Submission) -> Job:
-    """The job as it is written before fal hears of it."""
+    """The job as it is written before fal hears of it: parked if the account is locked, else on its way."""
     now = app.now()
+    parked = app.breaker.is_open()
     return Job(
         job_id=submission.job_id,
         owner=submission.owner,
-        status=JobStatus.SUBMITTING,
+        status=JobStatus.ACCEPTED if parked else JobStatus.SUBMITTING,
+        reason=LOCKED if parked else None,
         endpoint=submission.endpoint,
         arguments_json=json.dumps(submission.arguments.model_dump(exclude_none=True)),
         preset=submission.preset,
         upload=submission.upload,
         output_key=submission.key(),
+        on_unknown=submission.on_unknown,
         fingerprint=submission.fingerprint,
         nonce=app.nonce(),
+        # A job that is only parked has had no attempt, so the next is its first.
+        attempt=0 if parked else 1,
         attempt_at=now,
         created_at=now,
         updated_at=now,
-        check_at=unix_seconds(now) + LEASE_SECONDS,
+        check_at=unix_seconds(now) + (waiting.ACCEPTANCE if parked else waiting.LEASE),
     )
 
 
-def attempt_again(app: App, job: Job) -> Job:
-    """Send an accepted job once more, as a new attempt."""
-    now = app.now()
-    lease = unix_seconds(now) + LEASE_SECONDS
-    claim = {"attempt": job.attempt + 1, "attempt_at": moment_text(now), "check_at": lease, "error": None}
+def attempt_again(app: App, job: Job, time_left: TimeLeft, *, probing: bool = False) -> Job:
+    """Send an accepted job once more, as a new attempt; while the account is locked it is parked, unless it probes."""
     try:
+        if app.breaker.is_open() and not probing:
+            return job if job.reason == LOCKED else app.jobs.park(job, give_up_at(job))
+        now = app.now()
+        lease = unix_seconds(now) + waiting.LEASE
+        claim = {"attempt": job.attempt + 1, "attempt_at": moment_text(now), "check_at": lease, "error": None}
         claimed = app.jobs.move(job, JobStatus.SUBMITTING, **claim)
     except StatusConflictError as conflict:
         return conflict.job or job
-    return send(app, claimed)
+    return send(app, claimed, time_left)
 
 
-def send(app: App, job: Job) -> Job:
+def give_up_at(job: Job) -> int:
+    """When everything that could still be done about an open job is over (Unix seconds)."""
+    if job.status is JobStatus.ACCEPTED:
+        return unix_seconds(job.created_at) + waiting.ACCEPTANCE
+    return unix_seconds(job.attempt_at) + (waiting.STORE if job.status is JobStatus.STORING else waiting.ATTEMPT)
+
+
+def send(app: App, job: Job, time_left: TimeLeft) -> Job:
     """Hand a `submitting` job to fal and record what came of it."""
-    to, changes = _post(app, job)
-    if "wait" in changes:
-        changes["check_at"] = unix_seconds(app.now() + timedelta(seconds=changes.pop("wait")))
+    to, changes = _post(app, job, time_left)
     try:
         moved = app.jobs.move(job, to, **changes)
     except StatusConflictError as conflict:
@@ -145,33 +180,58 @@ def _note_late(app: App, job: Job, attempt: int, to: JobStatus, changes: dict[st
     return job
 
 
-def _post(app: App, job: Job) -> tuple[JobStatus, dict[str, Any]]:
+def _post(app: App, job: Job, time_left: TimeLeft) -> tuple[JobStatus, dict[str, Any]]:
     try:
-        if job.upload and app.images.check_input(job.upload.bucket, job.upload.key):
-            # An output that starts a job is a loop, and every turn of it would be paid.
-            raise UploadRejectedError("own_output", "the object is an output of this service")
-        arguments = job.arguments.with_images([fal_url(app, ref) for ref in job.arguments.image_references()])
-        webhook_url = Target(job.job_id, job.attempt).url(app.credentials.webhook())
-        request = app.fal.submit(job.endpoint, arguments, webhook_url)
+        request = _submit_to_fal(app, job, time_left)
     except UploadRejectedError as error:
         return JobStatus.FAILED, {"error": _error(error.kind, error)}
     except RefusedError as error:
         return JobStatus.FAILED, {"error": _error("refused_by_fal", error)}
     except ProviderLockedError as error:
+        # Whoever is refused alone, while others are accepted, is no victim of a lock.
+        strikes = job.strikes + app.breaker.note_locked(str(error))
+        if strikes >= MOST_STRIKES:
+            return JobStatus.FAILED, {"error": _error("refused_by_fal", error)}
+        until = unix_seconds(job.created_at) + waiting.ACCEPTANCE
         return JobStatus.ACCEPTED, {
-            "reason": "provider_locked",
-            "error": _error("provider_locked", error),
-            "wait": RETRY_SECONDS,
+            "reason": LOCKED,
+            "error": _error(LOCKED, error),
+            "strikes": strikes,
+            "check_at": until,
         }
     except (NotAcceptedError, AwsUnavailableError, SettingsError) as error:
-        return JobStatus.ACCEPTED, {"reason": "retry", "error": _error("not_accepted", error), "wait": RETRY_SECONDS}
+        wait = waiting.backoff(job.job_id, job.attempt - 1, first=RETRY_SECONDS, most=MOST_RETRY_SECONDS)
+        again = {"reason": "retry", "check_at": unix_seconds(app.now()) + int(wait)}
+        return JobStatus.ACCEPTED, again | {"error": _error("not_accepted", error)}
     except ReplyLostError as error:
-        return JobStatus.UNCONFIRMED, {
-            "reason": "reply_lost",
-            "error": _error("reply_lost", error),
-            "wait": POLL_SECONDS,
-        }
-    return JobStatus.QUEUED, {"request": request.model_dump(exclude_none=True), "error": None, "wait": POLL_SECONDS}
+        app.breaker.note_failed(str(error))
+        # Without a request nobody can be asked, only waited for.
+        doubt = {"reason": "reply_lost", "check_at": give_up_at(job)}
+        return JobStatus.UNCONFIRMED, doubt | {"error": _error("reply_lost", error)}
+    app.breaker.note_accepted()
+    look = {"check_at": unix_seconds(app.now()) + app.settings.poll_seconds}
+    return JobStatus.QUEUED, look | {"request": request.model_dump(exclude_none=True), "error": None}
+
+
+def _submit_to_fal(app: App, job: Job, time_left: TimeLeft) -> Request:
+    if job.upload and app.images.check_input(job.upload.bucket, job.upload.key):
+        # An output that starts a job is a loop, and every turn of it would be paid.
+        raise UploadRejectedError("own_output", "the object is an output of this service")
+    arguments = job.arguments.with_images([fal_url(app, ref) for ref in job.arguments.image_references()])
+    webhook_url = Target(job.job_id, job.attempt).url(app.credentials.webhook())
+    tries = 0
+    while True:
+        try:
+            return app.fal.submit(job.endpoint, arguments, webhook_url)
+        except ProviderLockedError:
+            raise
+        except NotAcceptedError as error:
+            app.breaker.note_failed(str(error))
+            tries += 1
+            pause = waiting.backoff(job.job_id, tries, first=PAUSE_SECONDS, most=POST_SECONDS)
+            if tries == MOST_TRIES or app.breaker.is_open() or time_left() < pause + POST_SECONDS:
+                raise
+        app.sleep(pause)
 
 
 def _error(kind: str, error: Exception) -> dict[str, str]:

@@ -3,10 +3,10 @@
 from shared.app import App
 from shared.errors import UploadSkippedError
 from shared.jobs import Job, Upload
-from shared.submission import Submission, submit
+from shared.submission import Submission, TimeLeft, submit
 
 
-def submit_upload(app: App, upload: Upload) -> list[Job]:
+def submit_upload(app: App, upload: Upload, time_left: TimeLeft) -> list[Job]:
     """Make the jobs of one upload; the same upload again makes none and costs one write each.
 
     Raises:
@@ -32,9 +32,10 @@ def submit_upload(app: App, upload: Upload) -> list[Job]:
             upload=upload,
             path=_without_extension(upload.key),
             output_key=preset.output_key,
+            on_unknown=preset.on_unknown,
             fingerprint=job_id,
         )
-        jobs.append(submit(app, submission))
+        jobs.append(submit(app, submission, time_left))
     return jobs
 
 

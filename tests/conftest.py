@@ -179,6 +179,14 @@ class System:
         }
         return int(callback.handler(event, self.context)["statusCode"])
 
+    def hurry(self) -> None:
+        """Leave functions the time for one try at fal, and for no second one of their own."""
+        self.context.milliseconds = 25_000
+
+    def take_time(self) -> None:
+        """Leave functions all their time again."""
+        self.context.milliseconds = 60_000
+
     def sweep(self) -> int:
         """Let the clock's function run once."""
         return int(sweep.handler({}, self.context)["advanced"])
@@ -246,6 +254,7 @@ def make_system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Syste
                 Settings.from_environment(SETTINGS | (settings or {})),
                 http=httpx.Client(transport=httpx.WSGITransport(app=fal)),
                 now=lambda: datetime.fromtimestamp(clock.now(), UTC),
+                sleep=clock.sleep,
             )
             built = System(app, fal)
             app.client, recording_clients.calls = recording_clients, built.aws_calls

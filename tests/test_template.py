@@ -48,6 +48,7 @@ def test_defaults_of_the_template_are_those_of_the_code(template: Template) -> N
         "fal_auth_scheme",
         "fal_output_expiry",
         "upload_owner",
+        "poll_seconds",
     ):
         assert getattr(given, name) == getattr(alone, name)
 

@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.fal import Script
+from shared import waiting
 from shared.errors import AwsUnavailableError, NotAcceptedError, ProviderLockedError, ReplyLostError
 from shared.fal import FalClient
 from shared.images import Images
@@ -74,6 +75,7 @@ def test_a_lost_reply_and_a_lost_payload(system: Any, monkeypatch: pytest.Monkey
 
 def test_a_delivery_for_a_job_that_seemed_not_to_be_at_fal(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """fal's own word is better than our conclusion: the job is settled, and not sent again."""
+    system.hurry()
     after_submitting(monkeypatch, fails_with(NotAcceptedError("seemed so")))
     _, job = system.post({"prompt": "p"})
     assert job["status"] == "accepted"
@@ -105,7 +107,7 @@ def test_an_index_that_lags_moves_nothing(system: Any, monkeypatch: pytest.Monke
     """A job that the index still calls due, and that has more time by its row, is left alone."""
     _, job = system.post({"prompt": "p"})
     before = system.row(job["job_id"])
-    monkeypatch.setattr(JobTable, "list_due", lambda *_: [job["job_id"], "nothing"])
+    monkeypatch.setattr(JobTable, "list_due", lambda *_, **__: [job["job_id"], "nothing"])
     assert system.sweep() == 0
     assert system.row(job["job_id"]) == before
 
@@ -245,12 +247,12 @@ def test_s3_trouble_while_storing_ends_like_any_other(system: Any, monkeypatch: 
         assert {found["status"] for found in system.jobs()} == {"storing"}
         before = system.row(lost["job_id"])
     system.app.jobs.put_off(lost["job_id"], 2**40)
-    system.pass_time(120)
+    system.pass_time(180)
     assert system.job(job["job_id"])["status"] == "succeeded"
     assert "result_json" in before
     monkeypatch.setattr(system.app.client("s3"), "put_object", lambda **_: fails_with(denied())())
     system.app.jobs.put_off(lost["job_id"], 0)
-    system.pass_time(4 * 3600, 600)
+    system.pass_time(waiting.STORE, 1200)
     ended = system.job(lost["job_id"])
     assert (ended["status"], ended["error"]["type"]) == ("failed", "output_unavailable")
     assert system.row(lost["job_id"])["result_json"] == before["result_json"]
@@ -269,7 +271,7 @@ def test_the_verdict_on_an_attempt_is_not_that_on_the_next(system: Any, monkeypa
     def race(self: JobTable, job: Any, to: JobStatus, **changes: Any) -> Any:
         if to is JobStatus.FAILED and not went_out:
             went_out.append(job.job_id)
-            attempt_again(system.app, job)
+            attempt_again(system.app, job, lambda: 60)
         return really(self, job, to, **changes)
 
     seem_lost = [NotAcceptedError("seemed so")]
@@ -283,6 +285,7 @@ def test_the_verdict_on_an_attempt_is_not_that_on_the_next(system: Any, monkeypa
 
     monkeypatch.setattr(FalClient, "submit", submit)
     system.fal.add_scripts(Script.model_validate({"result": {"status": 422, "body": {"detail": "no"}}}))
+    system.hurry()
     _, job = system.post({"prompt": "p"})
     monkeypatch.setattr(JobTable, "move", race)
     system.fal.advance(2.1)
@@ -313,14 +316,18 @@ def test_a_refusal_after_the_lease_is_noted(system: Any, monkeypatch: pytest.Mon
     """A proven no that comes very late still makes the job accepted, so that it is sent again."""
 
     def outlast_the_lease(*_: Any) -> Any:
+        system.take_time()
         system.fal.clock.move(190)
         assert system.sweep() == 1
+        system.hurry()
         raise NotAcceptedError("refused at last")
 
+    system.hurry()
     with monkeypatch.context() as patch:
         patch.setattr(FalClient, "submit", outlast_the_lease)
         _, job = system.post({"prompt": "p"})
     assert (job["status"], job["reason"]) == ("accepted", "retry")
+    system.take_time()
     system.pass_time(180)
     assert system.job(job["job_id"])["status"] == "succeeded"
 

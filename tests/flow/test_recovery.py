@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from local.fal import Script
+from shared import waiting
 from shared.errors import NotAcceptedError, ProviderLockedError, RefusedError, ReplyLostError
 from shared.fal import FalClient
-from shared.recovery import GIVE_UP_SECONDS
 
 
 def refuse_delivery(*_: object) -> int:
@@ -54,9 +54,11 @@ def test_what_fal_did_not_take_is_sent_again(
     system: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
     """The caller has its 202, the job says what it waits for, and the second attempt is the only paid one."""
+    system.hurry()
     failing_submit(monkeypatch, error)
     status, job = system.post({"prompt": "p"})
     assert (status, job["status"], job["reason"], job["error"]) == (202, "accepted", reason, None)
+    system.take_time()
     assert system.sweep() == 0
     system.pass_time(180)
     assert system.job(job["job_id"])["status"] == "succeeded"
@@ -65,6 +67,7 @@ def test_what_fal_did_not_take_is_sent_again(
 
 def test_the_same_upload_again_sends_what_was_not_taken(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second copy of the event is as good a reason to try again as the clock."""
+    system.hurry()
     failing_submit(monkeypatch, NotAcceptedError("refused"))
     event = system.put("sketch/a.png")
     system.upload(event)
@@ -104,7 +107,7 @@ def test_a_lost_reply_without_a_delivery_fails_in_the_end(system: Any, monkeypat
     _, job = system.post({"prompt": "p"})
     system.pass_time(3600, 600)
     assert system.job(job["job_id"])["status"] == "unconfirmed"
-    system.pass_time(GIVE_UP_SECONDS, 600)
+    system.pass_time(waiting.ATTEMPT, 600)
     job = system.job(job["job_id"])
     assert (job["status"], job["error"]["type"]) == ("failed", "reply_lost")
     assert system.requests() == []
@@ -168,7 +171,9 @@ def test_outputs_that_cannot_be_had_yet_are_stored_later(system: Any, files_down
 def test_outputs_that_never_can_be_had_fail_in_the_end(system: Any) -> None:
     """fal's file host never comes back: the job ends with that reason."""
     _, job = system.post({"prompt": "p"})
-    system.pass_time(GIVE_UP_SECONDS + 1200, 600)
+    system.pass_time(waiting.STORE - 1200, 1200)
+    assert system.job(job["job_id"])["status"] == "storing"
+    system.pass_time(2400, 1200)
     job = system.job(job["job_id"])
     assert (job["status"], job["error"]["type"]) == ("failed", "output_unavailable")
 
@@ -197,13 +202,13 @@ def test_a_job_in_the_queue_is_left_alone(system: Any) -> None:
 
 def test_no_time_left_means_nothing_is_begun(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock's function leaves what it cannot finish to its next turn."""
+    system.hurry()
     failing_submit(monkeypatch, NotAcceptedError("refused"))
     _, job = system.post({"prompt": "p"})
     system.fal.advance(120)
-    system.context.milliseconds = 10_000
     assert system.sweep() == 0
     assert system.job(job["job_id"])["status"] == "accepted"
-    system.context.milliseconds = 60_000
+    system.take_time()
     assert system.sweep() == 1
 
 
@@ -234,9 +239,11 @@ def test_one_job_that_cannot_be_advanced_does_not_hold_up_others(
     system: Any, monkeypatch: pytest.MonkeyPatch, attribute: str, value: str
 ) -> None:
     """A row that trips the code, when it is read or later, is put off, and the ones behind it are done."""
+    system.hurry()
     failing_submit(monkeypatch, NotAcceptedError("refused"), NotAcceptedError("refused"))
     _, first = system.post({"prompt": "p"})
     _, second = system.post({"prompt": "p"})
+    system.take_time()
     boto3.client("dynamodb").update_item(
         TableName="darkroom-jobs",
         Key={"job_id": {"S": first["job_id"]}},

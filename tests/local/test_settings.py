@@ -63,14 +63,15 @@ def test_a_queue_url_takes_the_emulators_place() -> None:
         "FalOutputHosts": "http://127.0.0.1:9",
         "FalAuthScheme": "Bearer",
         "UploadOwner": "local",
+        "PollSeconds": "5",
     }
 
 
 def test_a_key_alone_means_fal_itself() -> None:
-    """With FAL_KEY only, the template's defaults stay, which are fal's own addresses."""
+    """With FAL_KEY only, the template's defaults stay, which are fal's own addresses; it is asked often."""
     fal = Fal.choose({"FAL_KEY": "a:b"}, PORTS)
     assert fal.is_real
-    assert fal.parameters == {"UploadOwner": "local"}
+    assert fal.parameters == {"UploadOwner": "local", "PollSeconds": "5"}
     assert fal.key == "a:b"
 
 
