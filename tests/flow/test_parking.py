@@ -1,0 +1,229 @@
+"""While fal refuses the account, jobs wait; they are not failed, and fal is hardly asked."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from shared import waiting
+from shared.app import App
+from shared.breaker import FAILURES_TO_OPEN, KNOWN_SECONDS, PROBES_TO_CLOSE
+
+LOCK = {"detail": "User is locked. Reason: Exhausted balance. Top up your balance at fal.ai/dashboard/billing."}
+
+
+class Gate(httpx.BaseTransport):
+    """Stands before fal, counts the POSTs, and answers those that `refuses` says."""
+
+    def __init__(self, system: Any) -> None:
+        self._fal = httpx.WSGITransport(app=system.fal)
+        self.status: int | None = None
+        self.refuses: Callable[[httpx.Request], bool] = lambda _: True
+        self.answers: list[int] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a call."""
+        if request.method == "POST" and self.status and self.refuses(request):
+            answer = httpx.Response(self.status, json=LOCK)
+        else:
+            answer = self._fal.handle_request(request)
+        if request.method == "POST":
+            self.answers.append(answer.status_code)
+        return answer
+
+
+@pytest.fixture
+def gate(system: Any) -> Gate:
+    """The gate of the system's fal; open until told otherwise."""
+    gate = Gate(system)
+    system.app.http = httpx.Client(transport=gate)
+    return gate
+
+
+def another_container(system: Any, gate: Gate) -> App:
+    """A second application, which shares nothing with the first but what AWS keeps."""
+    clock = system.fal.clock
+    return App(
+        system.app.settings,
+        client=system.app.client,
+        http=httpx.Client(transport=gate),
+        now=lambda: datetime.fromtimestamp(clock.now(), UTC),
+        sleep=clock.sleep,
+    )
+
+
+def statuses(system: Any) -> dict[str, int]:
+    """How many jobs stand where."""
+    found = [row["status"]["S"] for row in system.rows() if "status" in row]
+    return {status: found.count(status) for status in set(found)}
+
+
+def test_uploads_during_an_hour_s_lock(system: Any, gate: Gate) -> None:
+    """None fails, fal is asked 61 times at most, and all are edited afterwards, each paid once."""
+    gate.status = 403
+    for number in range(60):
+        assert system.upload(system.put(f"sketch/{number}.png")) == []
+        system.pass_time(60)
+    assert statuses(system) == {"accepted": 60}
+    assert len(gate.answers) <= 61
+    gate.status = None
+    system.pass_time(600)
+    assert statuses(system) == {"succeeded": 60}
+    assert len(system.requests()) == 60
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_each_refusal_of_the_account_parks(system: Any, gate: Gate, status: int) -> None:
+    """A refused job waits with its reason shown, the next ones are not sent at all, and the API says 202 to each."""
+    gate.status = status
+    answers = [system.post({"prompt": "p"}) for _ in range(3)]
+    assert [(code, job["status"], job["reason"]) for code, job in answers] == [(202, "accepted", "provider_locked")] * 3
+    # A 401 is tried once more with the key read anew.
+    assert gate.answers == [401, 401] if status == 401 else [status]
+
+
+def test_a_lock_ends_after_several_accepted_probes(system: Any, gate: Gate) -> None:
+    """One request a minute is sent; only after three in a row do all others follow."""
+    gate.status = 403
+    for _ in range(10):
+        system.post({"prompt": "p"})
+    system.pass_time(120)
+    gate.status = None
+    gate.answers.clear()
+    for probes in range(1, PROBES_TO_CLOSE):
+        system.pass_time(60)
+        assert gate.answers == [200] * probes
+    system.pass_time(180)
+    assert gate.answers == [200] * 10
+    assert statuses(system) == {"succeeded": 10}
+
+
+def test_one_accepted_request_does_not_end_a_lock(system: Any, gate: Gate) -> None:
+    """After an unlock one request may pass before the next is refused: the count begins anew."""
+    gate.status = 403
+    for _ in range(8):
+        system.post({"prompt": "p"})
+    for passes in (True, True, False, True, True):
+        gate.status = None if passes else 403
+        system.pass_time(60)
+    assert statuses(system)["accepted"] == 4
+    system.pass_time(180)
+    assert statuses(system) == {"succeeded": 8}
+    assert len(system.requests()) == 8
+
+
+def test_a_lock_that_ends_with_nothing_left_to_probe(system: Any, gate: Gate) -> None:
+    """A single parked job that is accepted ends the lock: the next job need not wait."""
+    gate.status = 403
+    system.post({"prompt": "p"})
+    gate.status = None
+    system.pass_time(180)
+    assert statuses(system) == {"succeeded": 1}
+    assert system.post({"prompt": "p"})[1]["status"] == "queued"
+
+
+def test_all_containers_know_of_a_lock(system: Any, gate: Gate) -> None:
+    """A container that starts during a lock sends nothing; one that was warm learns of it within a minute."""
+    warm = another_container(system, gate)
+    assert warm.breaker.is_open() is False
+    gate.status = 403
+    system.post({"prompt": "p"})
+    assert another_container(system, gate).breaker.is_open() is True
+    assert warm.breaker.is_open() is False
+    system.fal.advance(KNOWN_SECONDS)
+    assert warm.breaker.is_open() is True
+
+
+def test_two_sweeps_at_once_probe_once(system: Any, gate: Gate) -> None:
+    """The clock's event may come twice: one of the two sends the probe."""
+    gate.status = 403
+    for _ in range(5):
+        system.post({"prompt": "p"})
+    system.fal.advance(60)
+    gate.answers.clear()
+    system.sweep()
+    system.sweep()
+    assert gate.answers == [403]
+
+
+def test_a_job_that_alone_is_refused_does_not_hold_up_the_others(
+    system: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fal answers some blocked contents like a locked account: such a job fails in the end, and all others pass."""
+    monkeypatch.setattr("shared.recovery.PROBE_CHOICE", 2)
+    gate.status, gate.refuses = 403, lambda request: b"forbidden" in request.content
+    _, bad = system.post({"prompt": "forbidden"})
+    for _ in range(12):
+        system.post({"prompt": "p"})
+    system.pass_time(1800)
+    assert statuses(system)["succeeded"] == 12
+    for _ in range(4):
+        system.post({"prompt": "p"})
+        system.pass_time(300)
+    assert statuses(system) == {"failed": 1, "succeeded": 16}
+    assert system.job(bad["job_id"])["error"]["type"] == "refused_by_fal"
+    assert len(system.requests()) == 16
+
+
+def test_a_long_run_of_errors_parks_too(system: Any, gate: Gate) -> None:
+    """When every submission ends in doubt, the next ones are kept from the same fate."""
+    gate.status = 500
+    for _ in range(FAILURES_TO_OPEN + 5):
+        system.post({"prompt": "p"})
+    assert statuses(system) == {"unconfirmed": FAILURES_TO_OPEN, "accepted": 5}
+    gate.status = None
+    system.pass_time(600)
+    assert statuses(system) == {"unconfirmed": FAILURES_TO_OPEN, "succeeded": 5}
+
+
+def test_an_error_now_and_then_parks_nothing(system: Any, gate: Gate) -> None:
+    """Failures that do not come in a row are no outage."""
+    for number in range(4 * FAILURES_TO_OPEN):
+        gate.status = 500 if number % 2 else None
+        system.post({"prompt": "p"})
+    assert statuses(system).keys() == {"unconfirmed", "queued"}
+
+
+def test_a_lock_over_a_weekend_costs_no_job(system: Any, gate: Gate) -> None:
+    """Almost three days later the parked job is still there, and is edited."""
+    gate.status = 403
+    system.post({"prompt": "p"})
+    system.pass_time(waiting.ACCEPTANCE - 3600, 3600)
+    gate.status = None
+    system.pass_time(300)
+    assert statuses(system) == {"succeeded": 1}
+
+
+def test_a_lock_without_end_fails_the_job_with_its_reason(system: Any, gate: Gate) -> None:
+    """After three days nobody waits for it any more: nothing was paid, and the owner reads why."""
+    gate.status = 403
+    _, job = system.post({"prompt": "p"})
+    _, second = system.post({"prompt": "p"})
+    system.pass_time(waiting.ACCEPTANCE + 3600, 3600)
+    job = system.job(job["job_id"])
+    assert (job["status"], job["error"]["type"]) == ("failed", "provider_locked")
+    assert system.job(second["job_id"])["status"] == "failed"
+    assert system.requests() == []
+
+
+def test_the_same_call_again_during_a_lock(system: Any, gate: Gate) -> None:
+    """A repeated call finds the parked job and sends nothing."""
+    gate.status = 403
+    _, first = system.post({"prompt": "p"}, idempotency_key="k")
+    _, again = system.post({"prompt": "p"}, idempotency_key="k")
+    assert first == again
+    assert gate.answers == [403]
+
+
+def test_a_table_that_does_not_tell_is_no_lock(system: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the breaker's row cannot be read, jobs are sent as if there were none."""
+
+    def fail(**_: object) -> None:
+        raise ReadTimeoutError(endpoint_url="https://dynamodb")
+
+    monkeypatch.setattr(system.app.client("dynamodb"), "get_item", fail)
+    assert system.post({"prompt": "p"})[1]["status"] == "queued"
+    assert gate.answers == [200]
