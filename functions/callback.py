@@ -36,6 +36,7 @@ def handler(event: APIGatewayProxyEventV2, context: LambdaContext) -> dict[str, 
         return {"statusCode": HTTPStatus.UNAUTHORIZED}
     except (SigningKeysUnavailableError, AwsUnavailableError) as error:
         logger.error("delivery cannot be verified now", reason=str(error))
+        metrics.add_metric("DeliveryUnverified", MetricUnit.Count, 1)
         return {"statusCode": HTTPStatus.SERVICE_UNAVAILABLE}
     try:
         job = complete(app(), delivery)

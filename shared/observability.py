@@ -11,5 +11,6 @@ warnings.filterwarnings("ignore", "No application metrics to publish")
 # httpx would log whole URLs, signed ones among them.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
-logger = Logger(service="darkroom")
-metrics = Metrics(namespace="Darkroom", service="darkroom")
+# Their service is the stack's name, from POWERTOOLS_SERVICE_NAME, so that two stacks do not add up.
+logger = Logger()
+metrics = Metrics(namespace="Darkroom")

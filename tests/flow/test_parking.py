@@ -1,8 +1,7 @@
 """While fal refuses the account, jobs wait; they are not failed, and fal is hardly asked."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -11,6 +10,9 @@ from botocore.exceptions import ReadTimeoutError
 from shared import waiting
 from shared.app import App
 from shared.breaker import FAILURES_TO_OPEN, KNOWN_SECONDS, PROBES_TO_CLOSE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LOCK = {"detail": "User is locked. Reason: Exhausted balance. Top up your balance at fal.ai/dashboard/billing."}
 
