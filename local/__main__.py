@@ -136,6 +136,14 @@ def _welcome(stack: Stack) -> str:
         f"  curl {stack.api_url}/jobs -H 'Authorization: Bearer {TOKEN}'",
         "",
     ]
+    if stack.fal.emulated:
+        lines += [
+            "Faults of fal are switched on at the emulator, as docs/emulator.md lists them. The next reply is lost:",
+            "",
+            f"  curl {stack.fal_url}/emulator/scripts \\",
+            """    -d '{"submit": {"answer": "closed", "accepted": true}}'""",
+            "",
+        ]
     if not stack.fal.is_real:
         lines += [
             "Upload a photo under the prefix of a preset, and find it edited in the other bucket:",

@@ -12,6 +12,8 @@ from local.fal.serving import Listener
 from local.fal.settings import EmulatorSettings
 
 THREADS = 4
+# fal takes the next submit, and its reply is lost.
+EXAMPLE = '{"submit": {"answer": "closed", "accepted": true}}'
 
 
 def parse_options(arguments: list[str]) -> argparse.Namespace:
@@ -77,6 +79,7 @@ def main(arguments: list[str]) -> None:
             listeners.append(secure)
             print(f"FAL_QUEUE_RUN_HOST={secure.authority}")
             print(f"SSL_CERT_FILE={trusted}")
+        print(f"faults, as docs/emulator.md lists them: curl http://{plain.authority}/emulator/scripts -d '{EXAMPLE}'")
         sys.stdout.flush()
         emulator.start()
         for listener in listeners:

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from local.fal import access, control, submits, uploads
 from local.fal.addresses import Address, parse_address
 from local.fal.answers import answer, not_found, request_urls, result_answer, status_answer, status_record
+from local.fal.breakage import broken_answer
 from local.fal.requests import Request, State
 
 if TYPE_CHECKING:
@@ -60,10 +61,20 @@ def _of_request(emulator: "Emulator", call: Call, request: Request, asked: str) 
     logs = call.args.get("logs", "0").lower() in {"1", "true"}
     urls = request_urls(emulator.settings, request, call.host_url)
     if asked == "status":
+        fault = request.script.status_calls or emulator.settings.status_calls
+        if fault is not None:
+            request.status_calls += 1
+            if fault.first is None or request.status_calls <= fault.first:
+                return broken_answer(fault.answer)
         return status_answer(emulator.queue, request, urls, logs=logs)
     if asked == "status/stream":
         return Response(_events(emulator, request, urls, logs=logs), content_type="text/event-stream")
     if asked in {"", "response"}:
+        fault = request.script.result_calls or emulator.settings.result_calls
+        if fault is not None:
+            request.result_calls += 1
+            if fault.first is None or request.result_calls <= fault.first:
+                return broken_answer(fault.answer)
         return result_answer(request)
     return not_found()
 

@@ -1,12 +1,13 @@
 """The emulator's own routes: what it holds, how it is set, and its clock."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 from werkzeug.wrappers import Request as Call
 from werkzeug.wrappers import Response
 
 from local.fal.answers import answer
+from local.fal.chaos import ChaosPlan
 from local.fal.deliveries import Delivery
 from local.fal.requests import Request
 from local.fal.scripts import Script
@@ -14,8 +15,26 @@ from local.fal.scripts import Script
 if TYPE_CHECKING:
     from local.fal.emulator import Emulator
 
+Model = TypeVar("Model", bound=BaseModel)
 CHANGES: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
 SCRIPTS: TypeAdapter[list[Script]] = TypeAdapter(list[Script])
+
+
+class Rotation(BaseModel):
+    """A new key, and how long the old one still signs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    old_signs_seconds: float = Field(default=0, ge=0)
+
+
+class Lock(BaseModel):
+    """For how long every submit is refused, and with which status."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(ge=0)
+    status: Literal[401, 402, 403] = 403
 
 
 class Advance(BaseModel):
@@ -50,6 +69,8 @@ def _show(emulator: "Emulator", asked: list[str]) -> Response:
             return answer({"detail": "no such request"}, 404) if found is None else answer(describe(found))
         case ["settings"]:
             return answer(emulator.settings.model_dump(mode="json"))
+        case ["chaos"]:
+            return answer(_plan(emulator))
         case ["scripts"]:
             return answer({"scripts": [one.model_dump(mode="json", exclude_defaults=True) for one in emulator.scripts]})
         case _:
@@ -66,16 +87,32 @@ def _change(emulator: "Emulator", call: Call, asked: list[str]) -> Response:
             emulator.add_scripts(*SCRIPTS.validate_python(given if isinstance(given, list) else [given]))
             return answer({"waiting": len(emulator.scripts)})
         case "POST", ["clock"]:
-            emulator.advance(Advance.model_validate(call.get_json(force=True)).advance)
+            emulator.advance(_body(call, Advance).advance)
             return answer({"now": emulator.clock.now()})
+        case "POST", ["chaos"]:
+            emulator.chaos.follow(_body(call, ChaosPlan))
+            return answer(_plan(emulator))
+        case "POST", ["lock"]:
+            lock = _body(call, Lock)
+            emulator.lock(lock.seconds, lock.status)
+            return answer({"status": lock.status, "ends_at": emulator.clock.now() + lock.seconds})
         case "POST", ["keys", "rotate"]:
-            emulator.keys.rotate()
+            emulator.keys.rotate(_body(call, Rotation).old_signs_seconds)
             return answer(emulator.keys.document())
         case "POST", ["reset"]:
             emulator.reset()
             return answer({"status": "ok"})
         case _:
             return answer({"detail": "Not Found"}, 404)
+
+
+def _body(call: Call, model: type[Model]) -> Model:
+    """Read the body as the model, and none as an empty object."""
+    return model.model_validate(call.get_json(force=True) if call.get_data() else {})
+
+
+def _plan(emulator: "Emulator") -> dict[str, JsonValue]:
+    return emulator.chaos.plan.model_dump(mode="json", exclude_defaults=True)
 
 
 def describe(request: Request) -> dict[str, JsonValue]:

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Literal
 
 import httpx
 
+from local.fal.faults import infrastructure_body
 from local.fal.inputs import is_private
-from local.fal.keys import SigningKeys, sign
+from local.fal.keys import SigningKeys
 from local.fal.schedule import Schedule, Workers
 from local.fal.settings import EmulatorSettings
+from local.fal.spoiling import signed_headers, spoiled_delivery
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from local.fal.requests import Request
+    from local.fal.switches import Spoil
 
 Deliver = Callable[[str, dict[str, str], bytes, float], int]
 """Posts a webhook (URL, headers, body, timeout in seconds) and gives the HTTP status, or raises."""
@@ -23,6 +26,7 @@ Deliver = Callable[[str, dict[str, str], bytes, float], int]
 # fal docs: webhooks. The first attempt may take 15 s, every later one 120 s.
 FIRST_TIMEOUT = 15.0
 RETRY_TIMEOUT = 120.0
+CONTRADICTION = "Invalid status code: 500"
 PAYLOAD_ERROR = (
     "Response payload is not JSON serializable. Either return a JSON serializable object or use the queue endpoint to"
     " retrieve the response."
@@ -72,23 +76,34 @@ class Attempt:
 
 @dataclass
 class Delivery:
-    """The one event of a request, and how far it has come."""
+    """The event of a request on its way to a URL, and how far it has come."""
 
     url: str
     body: bytes
     signed_at: float
     ends_at: float
-    state: Literal["pending", "delivered", "dead", "dropped", "exhausted", "expired"] = "pending"
+    spoil: "Spoil | None" = None
+    spoil_first: int | None = None
+    once: bool = False
+    """A delivery that the emulator adds to the true one is not tried again."""
+    state: Literal["pending", "delivered", "dead", "dropped", "exhausted", "expired", "lost"] = "pending"
     attempts: list[Attempt] = field(default_factory=list)
 
 
-def webhook_body(request: "Request") -> bytes:
-    """Give the event's bytes: keys sorted, Python's default separators, and a null error on success."""
+def webhook_body(request: "Request", *, contradicts: bool = False) -> bytes:
+    """Give the event's bytes: keys sorted, Python's default separators, and a null error on success.
+
+    One that contradicts tells of a failure where there was success, and of a picture where there was none.
+    """
     outcome = request.outcome
     if outcome is None:
         raise ValueError("a request without an outcome has no event")
     event: dict[str, JsonValue] = {"request_id": request.id, "gateway_request_id": request.gateway_id}
-    if not outcome.succeeded:
+    if contradicts and outcome.succeeded:
+        event |= {"status": "ERROR", "error": CONTRADICTION, "payload": infrastructure_body("internal_error")}
+    elif contradicts:
+        event |= {"status": "OK", "error": None, "payload": {"images": []}}
+    elif not outcome.succeeded:
         event |= {"status": "ERROR", "error": f"Invalid status code: {outcome.status}", "payload": outcome.body}
     elif request.script.payload_error:
         event |= {"status": "OK", "payload": None, "payload_error": PAYLOAD_ERROR}
@@ -114,44 +129,58 @@ class Courier:
         self._keys = keys
         self._deliver = deliver
 
-    def send(self, request: "Request") -> None:
-        """Begin the delivery of a completed request's event, if it has a webhook."""
+    def send(self, request: "Request", *, at_once: bool = False) -> None:
+        """Begin the delivery of a completed request's event, if it has a webhook.
+
+        At once means on the calling thread: when this returns, the first attempt has been answered.
+        """
         if request.webhook_url is None:
             return
-        now = self._schedule.clock.now()
-        delivery = Delivery(request.webhook_url, webhook_body(request), now, request.redelivery_ends_at())
+        faults = request.script.deliveries
+        body, now, ends_at = webhook_body(request), self._schedule.clock.now(), request.redelivery_ends_at()
+        for copy in range(faults.copies):
+            due = now + faults.delay_seconds + copy * faults.apart_seconds
+            delivery = Delivery(request.webhook_url, body, due, ends_at, faults.spoil, faults.spoil_first)
+            if faults.lost:
+                request.deliveries.append(delivery)
+                delivery.state = "lost"
+            else:
+                self._dispatch(request, delivery, at_once=at_once and due <= now)
+        for extra in faults.extra:
+            said = webhook_body(request, contradicts=True) if extra.contradicts else body
+            due = now + extra.delay_seconds
+            delivery = Delivery(extra.url or request.webhook_url, said, due, ends_at, extra, once=True)
+            self._dispatch(request, delivery)
+
+    def _dispatch(self, request: "Request", delivery: Delivery, *, at_once: bool = False) -> None:
         request.deliveries.append(delivery)
         if is_private(delivery.url) and not self._settings.allow_private_webhooks:
             delivery.state = "dropped"
-            return
-        self._schedule.at(now, lambda: self._attempt(request, delivery))
+        elif at_once:
+            self._attempt(request, delivery)
+        else:
+            self._schedule.at(delivery.signed_at, lambda: self._workers.do(lambda: self._attempt(request, delivery)))
 
-    def headers(self, request: "Request", delivery: Delivery) -> dict[str, str]:
-        """Sign the event: at its first attempt's time, or anew for each."""
-        fresh = delivery.attempts and self._settings.retry_signature == "fresh"
-        timestamp = str(int(self._schedule.clock.now() if fresh else delivery.signed_at))
-        user_id = self._settings.user_id
-        return {
-            "Content-Type": "application/json",
-            "X-Fal-Webhook-Request-Id": request.id,
-            "X-Fal-Webhook-User-Id": user_id,
-            "X-Fal-Webhook-Timestamp": timestamp,
-            "X-Fal-Webhook-Signature": sign(self._keys.current, request.id, user_id, timestamp, delivery.body),
-        }
+    def _signed(self, request: "Request", delivery: Delivery) -> tuple[dict[str, str], bytes]:
+        """Sign the event, at its first attempt's time or anew for each, and spoil it as it was told."""
+        done = len(delivery.attempts)
+        fresh = done and self._settings.retry_signature == "fresh"
+        timestamp = int(self._schedule.clock.now() if fresh else delivery.signed_at)
+        key, body = self._keys.current, delivery.body
+        headers = signed_headers(key, request.id, self._settings.user_id, timestamp, body)
+        if delivery.spoil is None or (delivery.spoil_first is not None and done >= delivery.spoil_first):
+            return headers, body
+        return spoiled_delivery(delivery.spoil, key, headers, body)
 
     def _attempt(self, request: "Request", delivery: Delivery) -> None:
-        headers = self.headers(request, delivery)
+        headers, body = self._signed(request, delivery)
         timeout = RETRY_TIMEOUT if delivery.attempts else FIRST_TIMEOUT
-
-        def work() -> None:
-            at = self._schedule.clock.now()
-            try:
-                attempt = Attempt(at, timeout, self._deliver(delivery.url, headers, delivery.body, timeout))
-            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-                attempt = Attempt(at, timeout, None, error=type(error).__name__)
-            self._settle(request, delivery, attempt)
-
-        self._workers.do(work)
+        at = self._schedule.clock.now()
+        try:
+            attempt = Attempt(at, timeout, self._deliver(delivery.url, headers, body, timeout))
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            attempt = Attempt(at, timeout, None, error=type(error).__name__)
+        self._settle(request, delivery, attempt)
 
     def _settle(self, request: "Request", delivery: Delivery, attempt: Attempt) -> None:
         delivery.attempts.append(attempt)
@@ -161,9 +190,9 @@ class Courier:
         backoff = SCHEDULES[self._settings.delivery_schedule]
         retry = len(delivery.attempts)
         due = self._schedule.clock.now() + backoff.delay(retry)
-        if retry > backoff.retries:
+        if delivery.once or retry > backoff.retries:
             delivery.state = "exhausted"
         elif backoff.ends_with_result and due >= delivery.ends_at:
             delivery.state = "expired"
         else:
-            self._schedule.at(due, lambda: self._attempt(request, delivery))
+            self._schedule.at(due, lambda: self._workers.do(lambda: self._attempt(request, delivery)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from werkzeug.wrappers import Request as Call
 
 from local.fal.app import respond
+from local.fal.chaos import Chaos, ChaosPlan
 from local.fal.deliveries import Courier, Deliver, post_webhook
 from local.fal.files import FileStore
 from local.fal.inputs import Fetch, InputLoader, make_fetch
@@ -20,6 +21,8 @@ from local.fal.uploads import UploadDesk
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+LOCKED_STATUS = 403
 
 
 class Emulator:
@@ -42,9 +45,11 @@ class Emulator:
         self._at_start = self.settings.model_copy()
         self.clock: Clock = SystemClock() if clock is None else clock
         self.scripts: deque[Script] = deque()
+        self.chaos = Chaos()
+        self._lock = (LOCKED_STATUS, 0.0)
         self.files = FileStore(self.clock)
         self.uploads = UploadDesk()
-        self.keys = SigningKeys(self.settings)
+        self.keys = SigningKeys(self.settings, self.clock)
         self._workers = Workers(threads)
         self.schedule = Schedule(self.clock, self._workers)
         inputs = InputLoader(self.settings, self.files, make_fetch(self.settings) if fetch is None else fetch)
@@ -73,11 +78,22 @@ class Emulator:
         self.scripts.extend(scripts)
 
     def take_script(self) -> Script:
-        """Take the next script, or one that changes nothing."""
+        """Take the next script, or that of a rule that applies, or one that changes nothing."""
         try:
             return self.scripts.popleft()
         except IndexError:
-            return Script()
+            return self.chaos.next_script()
+
+    def account_refusal(self) -> int | None:
+        """Say with which status the account's submits are refused now, if they are."""
+        if self.settings.locked:
+            return LOCKED_STATUS
+        status, ends_at = self._lock
+        return status if self.clock.now() < ends_at else self.settings.refuse_submits
+
+    def lock(self, seconds: float, status: int = LOCKED_STATUS) -> None:
+        """Refuse every submit for so long, with 401, 402 or 403."""
+        self._lock = (status, self.clock.now() + seconds)
 
     def change_settings(self, changes: dict[str, object]) -> None:
         """Set some settings, all or none.
@@ -95,11 +111,13 @@ class Emulator:
         self._at_start = self.settings.model_copy()
 
     def reset(self) -> None:
-        """Forget requests, scripts and files, and return to the settings of the start."""
+        """Forget requests, scripts, rules and files, and return to the settings of the start."""
         self.change_settings(self._at_start.model_dump())
         self.schedule.clear()
         self.queue.clear()
         self.scripts.clear()
+        self.chaos.follow(ChaosPlan())
+        self._lock = (LOCKED_STATUS, 0.0)
         self.files.clear()
         self.uploads.clear()
         self.keys.reset()

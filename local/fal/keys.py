@@ -2,32 +2,42 @@
 
 import base64
 import hashlib
+from typing import TYPE_CHECKING
 
 from nacl.signing import SigningKey
 from pydantic import JsonValue
 
 from local.fal.settings import EmulatorSettings
 
+if TYPE_CHECKING:
+    from local.fal.schedule import Clock
+
 
 class SigningKeys:
     """An endless row of Ed25519 keys made from a seed; the newest signs, and the last few are published."""
 
-    def __init__(self, settings: EmulatorSettings) -> None:
+    def __init__(self, settings: EmulatorSettings, clock: "Clock") -> None:
         self._settings = settings
+        self._clock = clock
         self._number = 0
+        self._old_number = 0
+        self._old_ends_at = 0.0
 
     @property
     def current(self) -> SigningKey:
         """The key that signs now."""
-        return self._key(self._number)
+        return self._key(self._old_number if self._clock.now() < self._old_ends_at else self._number)
 
-    def rotate(self) -> None:
-        """Sign with a new key from now on and publish the oldest no more."""
+    def rotate(self, old_signs_seconds: float = 0.0) -> None:
+        """Publish a new key and the oldest no more; the new one signs, the old one perhaps for a while yet."""
+        self._old_number = self._number
+        self._old_ends_at = self._clock.now() + old_signs_seconds
         self._number += 1
 
     def reset(self) -> None:
         """Sign with the first key again."""
         self._number = 0
+        self._old_ends_at = 0.0
 
     def document(self) -> dict[str, JsonValue]:
         """Give the JWKS."""

@@ -59,12 +59,27 @@ class Queue:
                 self._settings.queue_seconds if request.script.queue_seconds is None else request.script.queue_seconds
             )
             request.ready_at = request.submitted_at + wait
+            if request.script.deliveries.at_submit:
+                self._begin(request)
+                return
             if request.script.start == State.IN_PROGRESS:
                 self._start(request)
                 return
             self._schedule.at(request.ready_at, self._start_ready)
             if request.start_deadline is not None:
                 self._schedule.at(request.start_deadline, lambda: self._miss_start(request))
+
+    def complete(self, request: Request) -> None:
+        """End a request that completes within its submit: its one attempt runs here, and its event is sent from here.
+
+        No lock is held meanwhile, since whoever is told may call back.
+        """
+        outcome = self._runner.run(request)
+        with self._lock:
+            if request.state is State.COMPLETED:
+                return
+            self._finish(request, outcome, tell=False)
+        self._courier.send(request, at_once=True)
 
     def find(self, request_id: str) -> Request | None:
         """Give the request, or None when there is none or its result has expired."""
@@ -138,13 +153,17 @@ class Queue:
             for request in ready[: max(0, self._settings.concurrency - len(self._running))]:
                 self._start(request)
 
-    def _start(self, request: Request) -> None:
+    def _begin(self, request: Request) -> None:
         now = self._schedule.clock.now()
         request.state = State.IN_PROGRESS
         request.attempts += 1
         request.started_at = now
         request.log(_iso(now), f"Runner takes {request.address.endpoint}, attempt {request.attempts}")
         self._running.add(request.id)
+
+    def _start(self, request: Request) -> None:
+        self._begin(request)
+        now = self._schedule.clock.now()
         attempt = request.attempts
         # The work begins from the heap, so that a submit is answered before any input is fetched.
         self._schedule.at(now, lambda: self._workers.do(lambda: self._work(request, attempt, now)))

@@ -82,6 +82,8 @@ class Request:
     started_at: float | None = None
     completed_at: float | None = None
     cancel_asked: bool = False
+    status_calls: int = 0
+    result_calls: int = 0
     outcome: Outcome | None = None
     logs: list[dict[str, JsonValue]] = field(default_factory=list)
     deliveries: list["Delivery"] = field(default_factory=list)

@@ -90,9 +90,13 @@ class Runner:
     def _publish(self, request: Request, picture: Picture, index: int, arguments: Arguments) -> str:
         if arguments.sync_mode:
             return f"data:{picture.content_type};base64,{base64.b64encode(picture.content).decode()}"
+        files = request.script.files
+        if files is not None and files.url is not None:
+            return files.url
         digest = hashlib.sha256(f"{request.id}/{request.attempts}/{index}".encode()).hexdigest()
         path = f"{digest[:2]}/{digest[2:34]}.{arguments.output_format}"
-        self._files.put(path, picture.content, picture.content_type, output_seconds(self._settings, request.lifecycle))
+        seconds = output_seconds(self._settings, request.lifecycle)
+        self._files.put(path, picture.content, picture.content_type, seconds, files)
         return f"{self._settings.public_url}/files/{path}"
 
 

@@ -154,6 +154,16 @@ class Schedule:
         with self._changed:
             self._changed.notify_all()
 
+    def wait(self, seconds: float) -> None:
+        """Hold a caller up for so long; what falls due meanwhile is done, by the thread or, without one, here."""
+        if self._thread is None:
+            self.advance(seconds)
+            return
+        ends_at = self.clock.now() + seconds
+        with self._changed:
+            while not self._stopping and (left := ends_at - self.clock.now()) > 0:
+                self._changed.wait(min(0.5, left))
+
     def wait_for_next(self) -> bool:
         """Let time pass to the next thing that happens; False if nothing ever will."""
         if self._thread is None:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from local.fal.faults import InfrastructureFault
+from local.fal.switches import CallFault, DeliveryFaults, OutputFault, SubmitFault
 
 
 class ScriptedResult(BaseModel):
@@ -50,3 +51,10 @@ class Script(BaseModel):
     payload_error: bool = Field(
         default=False, description="The webhook comes without the payload, which is at the queue."
     )
+
+    # The faults; files, status_calls and result_calls go before the settings of the same names.
+    submit: SubmitFault | None = None
+    deliveries: DeliveryFaults = DeliveryFaults()
+    files: OutputFault | None = None
+    status_calls: CallFault | None = None
+    result_calls: CallFault | None = None

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.wsgi import LimitedStream
 
 from local.fal.emulator import Emulator
 
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
 # How soon a listener notices that it shall stop.
 POLL_SECONDS = 0.05
 BODILESS = frozenset({"204", "304"})
+
+
+class _Body(LimitedStream):
+    """A body that is read when it is asked for; one that the caller breaks off is no body."""
+
+    def __init__(self, stream: io.BufferedIOBase, length: int) -> None:
+        super().__init__(stream, length)  # type: ignore[arg-type] # it is read from, and nothing else
+
+    def on_disconnect(self, error: Exception | None = None) -> None:
+        """End the connection."""
+        raise ConnectionResetError("the caller hung up") from error
 
 
 class KeepAliveHandler(WSGIRequestHandler):
@@ -27,14 +39,12 @@ class KeepAliveHandler(WSGIRequestHandler):
     logs_calls = False
 
     def run_wsgi(self) -> None:
-        """Answer one call, reading all of its body first so that the next one begins where it ends."""
+        """Answer one call once all of its body is read, so that the next one begins where it ends."""
         environ = self.make_environ()
-        if environ.get("wsgi.input_terminated"):
-            body = environ["wsgi.input"].read()
-        else:
-            body = self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = io.BytesIO(body)
-        environ["CONTENT_LENGTH"] = str(len(body))
+        if not environ.get("wsgi.input_terminated"):
+            length = int(environ.get("CONTENT_LENGTH") or 0)
+            environ["wsgi.input"] = _Body(self.rfile, length) if length else io.BytesIO()
+        # A ConnectionCutError that is raised here or while the answer is made closes the connection, as any does.
         begun: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start_response(
@@ -44,6 +54,7 @@ class KeepAliveHandler(WSGIRequestHandler):
             return self.wfile.write
 
         pieces: Iterable[bytes] = self.server.app(environ, start_response)
+        environ["wsgi.input"].read()
         try:
             self._send(*begun[0], pieces)
         finally:
@@ -64,12 +75,20 @@ class KeepAliveHandler(WSGIRequestHandler):
         for piece in () if bodiless else pieces:
             if chunked and piece:
                 self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
-                self.wfile.flush()
             else:
                 self.wfile.write(piece)
+            # What is made piece by piece also leaves so.
+            self.wfile.flush()
         if chunked:
             self.wfile.write(b"0\r\n\r\n")
         self.wfile.flush()
+
+    def finish(self) -> None:
+        """End the connection; if the caller has left it, what was still to be sent is dropped."""
+        try:
+            super().finish()
+        except ConnectionError:
+            self.rfile.close()
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Write a line about the call, if such lines are wanted."""

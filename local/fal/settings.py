@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from local.fal.switches import CallFault, FileFault
+
 MIB = 1024 * 1024
 
 KONTEXT_ENDPOINTS = (
@@ -38,6 +40,7 @@ class EmulatorSettings(BaseModel):
     keys: tuple[str, ...] | None = Field(default=None, description="The accepted `id:secret` keys; None accepts any.")
     auth_schemes: tuple[Literal["Key", "Bearer"], ...] = ("Key",)
     locked: bool = Field(default=False, description="The account's balance is exhausted: every submit is a 403.")
+    refuse_submits: Literal[401, 402, 403] | None = Field(default=None, description="Every submit is refused so.")
 
     concurrency: int = Field(default=2, ge=1, description="How many requests run at once; the others wait.")
     queue_seconds: float = Field(default=0.5, ge=0, description="The least time that a request waits.")
@@ -70,3 +73,7 @@ class EmulatorSettings(BaseModel):
     jwks: Literal["ok", "down", "slow", "empty", "oversized"] = "ok"
     jwks_slow_seconds: float = Field(default=30.0, ge=0)
     jwks_keys: int = Field(default=2, ge=1, description="How many public keys are published at once.")
+
+    files: FileFault | None = Field(default=None, description="What becomes of the fetches of all output files.")
+    status_calls: CallFault | None = Field(default=None, description="What all status fetches are answered.")
+    result_calls: CallFault | None = Field(default=None, description="What all result fetches are answered.")

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from local.fal import access
 from local.fal.answers import answer
+from local.fal.downloads import download
 from local.fal.runner import output_seconds, parse_lifecycle
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def respond(emulator: "Emulator", call: Call) -> Response:
     """Answer a call below /storage or /files."""
     match call.method, call.path.strip("/").split("/"):
         case "GET" | "HEAD", ["files", *rest]:
-            return _download(emulator, "/".join(rest))
+            return download(emulator, "/".join(rest))
         case "POST", ["storage", "auth", "token"]:
             return _refused(emulator, call) or _token(emulator)
         case "POST", ["storage", "upload", "initiate"]:
@@ -67,14 +68,6 @@ def respond(emulator: "Emulator", call: Call) -> Response:
             return _put(emulator, call, "/".join(rest))
         case _:
             return answer({"detail": "Not Found"}, 404)
-
-
-def _download(emulator: "Emulator", path: str) -> Response:
-    stored = emulator.files.get(path)
-    if stored is None:
-        return answer({"detail": "Not Found"}, 404)
-    # Output files are public, also for pages of other origins.
-    return Response(stored.content, 200, {"Access-Control-Allow-Origin": "*"}, content_type=stored.content_type)
 
 
 def _refused(emulator: "Emulator", call: Call) -> Response | None:

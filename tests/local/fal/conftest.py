@@ -9,7 +9,8 @@ import httpx
 import pytest
 from PIL import Image, ImageDraw
 
-from local.fal import Emulator, EmulatorSettings, ManualClock
+from local.fal import Emulator, EmulatorSettings, EmulatorTransport, ManualClock
+from local.fal.serving import Listener
 
 KONTEXT = "fal-ai/flux-pro/kontext"
 PAINT = "fal-ai/flux-pro/kontext/text-to-image"
@@ -70,9 +71,27 @@ class Fal:
         found: dict[str, Any] = self.http.get(f"/emulator/requests/{job['request_id']}").json()
         return found
 
-    def script(self, *scripts: dict[str, object]) -> None:
+    def script(self, *scripts: dict[str, Any]) -> None:
         """Tell the next submits what to do."""
-        assert self.http.post("/emulator/scripts", json=list(scripts)).status_code == 200
+        self.http.post("/emulator/scripts", json=list(scripts)).raise_for_status()
+
+
+@dataclass(frozen=True)
+class Live:
+    """An emulator on a port, on the machine's clock, and a caller."""
+
+    emulator: Emulator
+    url: str
+    http: httpx.Client
+
+    def script(self, *scripts: dict[str, Any]) -> None:
+        """Tell the next submits what to do."""
+        self.http.post("/emulator/scripts", json=list(scripts)).raise_for_status()
+
+    def requests(self) -> list[dict[str, Any]]:
+        """What fal accepted, and bills."""
+        found: list[dict[str, Any]] = self.http.get("/emulator/requests").json()["requests"]
+        return found
 
 
 @pytest.fixture
@@ -107,9 +126,26 @@ def fal(photo: bytes) -> Iterator[Fal]:
         return made.receive(sent[-1])
 
     emulator = Emulator(EmulatorSettings(megapixels=0.005), clock=clock, deliver=deliver, fetch=fetch)
-    transport = httpx.WSGITransport(app=emulator)
     with httpx.Client(
-        transport=transport, base_url="http://127.0.0.1:8787", headers={"Authorization": "Key id:secret"}
+        transport=EmulatorTransport(emulator),
+        base_url="http://127.0.0.1:8787",
+        headers={"Authorization": "Key id:secret"},
     ) as http:
         made = Fal(emulator, http, web, sent)
         yield made
+
+
+@pytest.fixture
+def live() -> Iterator[Live]:
+    """Serve an emulator whose requests take no time."""
+    settings = EmulatorSettings(megapixels=0.005, queue_seconds=0, run_seconds=0, allow_private_webhooks=True)
+    emulator = Emulator(settings, threads=4)
+    listener = Listener(emulator, "127.0.0.1", 0)
+    url = f"http://{listener.authority}"
+    emulator.change_settings({"public_url": url})
+    emulator.start()
+    listener.start()
+    with httpx.Client(base_url=url, headers={"Authorization": "Key id:secret"}, timeout=10) as http:
+        yield Live(emulator, url, http)
+    listener.stop()
+    emulator.stop()

@@ -1,19 +1,17 @@
 """What a webhook says, and fal's signature on it."""
 
-import base64
-import hashlib
 import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from nacl.exceptions import BadSignatureError
-from nacl.signing import SigningKey, VerifyKey
+from nacl.signing import SigningKey
 
 from local.fal.keys import jwk, sign
+from tests.local.fal.signatures import published, verifies
 
 if TYPE_CHECKING:
-    from tests.local.fal.conftest import Fal, Sent
+    from tests.local.fal.conftest import Fal
 
 HOOK = {"fal_webhook": "https://hooks.example/fal"}
 SEED = 17454220438242315174
@@ -27,30 +25,6 @@ def event(fal: "Fal", arguments: object = None, *scripts: dict[str, object]) -> 
     (sent,) = fal.sent
     found: dict[str, Any] = json.loads(sent.body)
     return found
-
-
-def verifies(sent: "Sent", keys: list[dict[str, str]]) -> bool:
-    """Check a delivery as fal's docs say: any of the published keys may have signed it."""
-    headers = {name.lower(): value for name, value in sent.headers.items()}
-    names = ("request-id", "user-id", "timestamp")
-    parts = [headers[f"x-fal-webhook-{name}"] for name in names]
-    message = "\n".join([*parts, hashlib.sha256(sent.body).hexdigest()]).encode()
-    for key in keys:
-        x = base64.urlsafe_b64decode(key["x"] + "=" * (-len(key["x"]) % 4))
-        try:
-            VerifyKey(x).verify(message, bytes.fromhex(headers["x-fal-webhook-signature"]))
-        except BadSignatureError:
-            continue
-        return True
-    return False
-
-
-def published(fal: "Fal") -> list[dict[str, str]]:
-    """Fetch the public keys, for which nobody needs a key of their own."""
-    answer = fal.http.get("/.well-known/jwks.json", headers={"Authorization": ""})
-    assert answer.status_code == 200
-    keys: list[dict[str, str]] = answer.json()["keys"]
-    return keys
 
 
 def test_there_is_one_event_and_it_comes_at_completion(fal: "Fal") -> None:

@@ -86,6 +86,17 @@ def test_work_that_breaks_is_reported(workers: Workers, monkeypatch: pytest.Monk
     assert seen == [ValueError]
 
 
+def test_who_is_held_up_is_let_go_when_it_stops() -> None:
+    """The end of the emulator waits for nobody's slow answer."""
+    schedule = Schedule(SystemClock(), Workers())
+    schedule.start()
+    waiting = threading.Thread(target=lambda: schedule.wait(3600))
+    waiting.start()
+    schedule.stop()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
 def test_a_clock_that_stands_still_gets_no_thread() -> None:
     """Starting such an emulator is a mistake, and says so."""
     with pytest.raises(TypeError):

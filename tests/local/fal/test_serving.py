@@ -5,6 +5,7 @@ import json
 import os
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -37,6 +38,7 @@ class Served:
 
     process: "subprocess.Popen[str]"
     printed: dict[str, str]
+    last_line: str
 
     @property
     def url(self) -> str:
@@ -54,10 +56,10 @@ def serve(*options: str) -> Served:
         text=True,
     )
     assert process.stdout is not None
-    wanted = 6 if "--tls-port" in options else 4
+    wanted = 7 if "--tls-port" in options else 5
     assert select.select([process.stdout], [], [], 20)[0]
     lines = [process.stdout.readline().strip() for _ in range(wanted)]
-    return Served(process, dict(line.split("=", 1) for line in lines[1:]))
+    return Served(process, dict(line.split("=", 1) for line in lines[1:-1]), lines[-1])
 
 
 def finish(served: Served) -> int:
@@ -103,6 +105,21 @@ def test_it_prints_what_the_client_needs(served: Served) -> None:
     assert served.printed["FAL_OUTPUT_HOSTS"] == served.url
     assert re.fullmatch(r"127\.0\.0\.1:\d+", served.printed["FAL_QUEUE_RUN_HOST"])
     assert Path(served.printed["SSL_CERT_FILE"]).read_text().startswith("-----BEGIN CERTIFICATE-----")
+
+
+def test_it_prints_how_a_fault_is_switched_on() -> None:
+    """The command that it prints can be pasted: the next reply is lost."""
+    served = serve()
+    page, _, command = served.last_line.partition(": curl ")
+    assert "docs/emulator.md" in page
+    url, flag, script = shlex.split(command)
+    assert (flag, url) == ("-d", f"{served.url}/emulator/scripts")
+    with httpx.Client(base_url=served.url, headers=KEY) as http:
+        assert http.post(url, content=script).json() == {"waiting": 1}
+        with pytest.raises(httpx.RemoteProtocolError):
+            http.post("/fal-ai/flux-pro/kontext/text-to-image", json={"prompt": "a"})
+        assert len(http.get("/emulator/requests").json()["requests"]) == 1
+    assert finish(served) == 0
 
 
 @pytest.mark.parametrize("endpoint", KONTEXT_ENDPOINTS)
