@@ -23,7 +23,7 @@ import local.aws
 import shared.app
 from functions import authorize, callback, jobs, submit, sweep
 from local.aws import create_stack
-from local.fal import Emulator, EmulatorSettings, ManualClock
+from local.fal import Emulator, EmulatorSettings, EmulatorTransport, ManualClock
 from local.resources import load_template
 from shared.app import App
 from shared.settings import Settings
@@ -252,7 +252,7 @@ def make_system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Syste
             )
             app = App(
                 Settings.from_environment(SETTINGS | (settings or {})),
-                http=httpx.Client(transport=httpx.WSGITransport(app=fal)),
+                http=httpx.Client(transport=EmulatorTransport(fal)),
                 now=lambda: datetime.fromtimestamp(clock.now(), UTC),
                 sleep=clock.sleep,
             )
@@ -312,3 +312,12 @@ def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
             return really(self, *arguments, **more)
 
     monkeypatch.setattr(BotocoreStubber, "__call__", call)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show the figures that tests measured."""
+    figures = [figure for report in terminalreporter.stats.get("passed", []) for figure in report.user_properties]
+    if figures:
+        terminalreporter.section("figures")
+    for name, value in figures:
+        terminalreporter.write_line(f"{name}: {value}")
