@@ -9,7 +9,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 BIN := .venv/bin
 CODE := functions shared local tests
 
-.PHONY: help demo local test check format lint types layers template lock clean
+.PHONY: help demo local test forgeries check format lint types layers template lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -23,6 +23,11 @@ local: .venv/local ## the whole service on this machine, in the foreground, for 
 test: .venv/dev ## all tests, with branch coverage
 	@$(BIN)/pytest -n 2 --cov --cov-fail-under=95
 	@$(BIN)/coverage report --include 'functions/*,shared/*' --fail-under 95 --format total >/dev/null
+
+COUNT ?= 1000000
+SEED ?= 1
+forgeries: .venv/dev ## COUNT mutated deliveries (a million), of which the verifier may take none; CASE=… shows one
+	@$(BIN)/python -m tests.forgeries --count $(COUNT) --seed $(SEED) $(if $(CASE),--case $(CASE))
 
 check: format-check lint types layers template test ## all that must hold before a change goes in
 

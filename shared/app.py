@@ -22,6 +22,7 @@ from shared.downloads import Downloads
 from shared.fal import FalClient
 from shared.images import Images
 from shared.job_table import JobTable
+from shared.kept_keys import KeptKeys
 from shared.presets import Preset, load_presets
 from shared.settings import PRESETS_FILE, Settings
 from shared.webhooks import SigningKeys, Verifier
@@ -98,18 +99,19 @@ class App:
         return Credentials(lambda: self.client("secretsmanager"), self.settings, self.timestamp)
 
     @cached_property
-    def _dynamodb(self) -> Any:
+    def dynamodb(self) -> Any:
+        """The one client of DynamoDB: a second would cost a cold start its making and its handshake."""
         return self.client("dynamodb")
 
     @cached_property
     def jobs(self) -> JobTable:
         """The job table."""
-        return JobTable(self._dynamodb, self.settings.job_table, self.now, self.nonce)
+        return JobTable(self.dynamodb, self.settings.job_table, self.now, self.nonce)
 
     @cached_property
     def breaker(self) -> Breaker:
         """What is known of the account at fal."""
-        return Breaker(self._dynamodb, self.settings.job_table, self.now, self.nonce)
+        return Breaker(self.dynamodb, self.settings.job_table, self.now, self.nonce)
 
     @cached_property
     def images(self) -> Images:
@@ -136,7 +138,8 @@ class App:
     @cached_property
     def verifier(self) -> Verifier:
         """The judge of webhook calls."""
-        keys = SigningKeys(self.http, self.settings.fal_jwks_url, time.monotonic)
+        kept = KeptKeys(lambda: self.dynamodb, self.settings.job_table)
+        keys = SigningKeys(self.http, self.settings.fal_jwks_url, self.timestamp, kept.read, kept.keep)
         return Verifier(self.credentials.webhook, keys, self.settings.fal_user_id, self.timestamp)
 
 

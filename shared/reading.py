@@ -17,7 +17,8 @@ def read_job(app: App, owner: str, job_id: str) -> dict[str, Any]:
     Raises:
         JobNotFoundError: there is none; another owner's job is none.
     """
-    job = app.jobs.get(job_id)
+    # The table's other rows have names of another form, and are not read as jobs.
+    job = app.jobs.get(job_id) if re.fullmatch(r"[0-9a-f]{32}", job_id) else None
     if job is None or job.owner != owner:
         raise JobNotFoundError(job_id)
     return view(app, job)

@@ -13,12 +13,21 @@ PRESETS_FILE = Path(__file__).resolve().parent.parent / "presets.yaml"
 
 
 class WebhookSecret(BaseModel):
-    """Where fal delivers, the API's base URL, and the key of the MAC in each webhook URL."""
+    """Where fal delivers, the API's base URL, and the key of the MAC in each webhook URL.
+
+    While the key is rotated, `previous_mac_key` is taken too: requests under way carry its MAC.
+    """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     url: str
-    mac_key: str
+    mac_key: Annotated[str, Field(min_length=1)]
+    previous_mac_key: str = ""
+
+    @property
+    def mac_keys(self) -> tuple[str, ...]:
+        """The keys whose MACs are good; an empty one, which anybody knows, is none."""
+        return (self.mac_key, self.previous_mac_key) if self.previous_mac_key else (self.mac_key,)
 
 
 def _names_host_and_port(parts: SplitResult) -> bool:

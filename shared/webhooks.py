@@ -9,11 +9,14 @@ import hashlib
 import hmac
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
 
 import httpx
+from nacl.bindings import crypto_core_ed25519_is_valid_point
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
@@ -24,12 +27,16 @@ from shared.settings import WebhookSecret
 TOLERANCE = 300
 """Seconds that a delivery's timestamp may be off."""
 KEYS_MAX_AGE = 24 * 3600
-"""Seconds for which fal's keys may be kept."""
+"""Seconds after which fal's keys are to be fetched again (fal docs: webhooks)."""
+KEYS_MAX_STALE = 7 * 24 * 3600
+"""Seconds for which keys serve while no newer ones can be had; after that they count as none."""
 KEYS_FETCH_INTERVAL = 300
-"""Seconds between two looks for new keys, so that a flood of forged calls causes one fetch at most."""
+"""Seconds between two looks for new keys, so that a flood of forged calls causes one look at most."""
+KEYS_FIRST_INTERVAL = 10
+"""The same, as long as no key is known at all."""
 KEYS_MAX_BYTES = 65_536
 KEYS_SECONDS = 3
-"""How long a key server may be silent; fal waits 15 s for the answer to a delivery."""
+"""How long one key server's whole answer may take; fal waits 15 s for the answer to a delivery."""
 
 HEADER = "x-fal-webhook-"
 HEADERS = ("request-id", "user-id", "timestamp", "signature")
@@ -62,7 +69,7 @@ class Target:
         if not (re.fullmatch(r"[1-9][0-9]{0,5}", attempt) and re.fullmatch(r"[0-9a-f]{64}", mac)):
             raise InvalidDeliveryError("the URL is none of ours")
         target = cls(job_id=job_id, attempt=int(attempt))
-        if not hmac.compare_digest(target.mac(secret().mac_key), mac):
+        if not any(hmac.compare_digest(target.mac(mac_key), mac) for mac_key in secret().mac_keys):
             raise InvalidDeliveryError("the MAC does not fit")
         return target
 
@@ -77,59 +84,113 @@ class Delivery(Record):
 
 
 class SigningKeys:
-    """fal's public keys: kept for a day, looked for every five minutes at most, served stale rather than not at all."""
+    """fal's public keys: the newest that can be had, looked for every five minutes at most, old ones rather than none.
 
-    def __init__(self, http: httpx.Client, urls: tuple[str, ...], clock: Callable[[], float]) -> None:
+    Two places know them: fal's key server, which is asked first, and what `read` gives of what `keep` was handed, a
+    JWKS document and the time of its fetch. Ages are taken without their sign, so that a clock that was set back does
+    not hold up the next look.
+    """
+
+    def __init__(
+        self,
+        http: httpx.Client,
+        urls: tuple[str, ...],
+        clock: Callable[[], float],
+        read: Callable[[], tuple[str, float] | None],
+        keep: Callable[[str, float], None],
+    ) -> None:
         self._http = http
         self._urls = urls
         self._clock = clock
+        self._read = read
+        self._keep = keep
         self._keys: list[VerifyKey] = []
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
+        self._unkept: str | None = None
 
     def current(self) -> list[VerifyKey]:
         """The keys to verify with.
 
         Raises:
-            SigningKeysUnavailableError: none are kept and none can be fetched now.
+            SigningKeysUnavailableError: none that are young enough are known, and none can be had now.
         """
-        if self._clock() - self._fetched_at > KEYS_MAX_AGE:
+        if self._age() > KEYS_MAX_AGE:
             self.refresh()
-        if not self._keys:
-            raise SigningKeysUnavailableError("fal's signing keys cannot be fetched")
+        if self._age() > KEYS_MAX_STALE:
+            raise SigningKeysUnavailableError("fal's signing keys cannot be had")
         return self._keys
 
+    @property
+    def are_new(self) -> bool:
+        """Whether they are as new as keys may be: a signature that fits none of them is forged."""
+        return self._age() < KEYS_FETCH_INTERVAL
+
     def refresh(self) -> bool:
-        """Look for new keys unless that was done just now; True when a set was fetched."""
+        """Look for newer keys unless that was done just now; True when there are some."""
         now = self._clock()
-        if now - self._tried_at < KEYS_FETCH_INTERVAL:
+        # fal does not sign its tries anew, and they grow stale: without any key five minutes would lose them all.
+        interval = KEYS_FETCH_INTERVAL if self._age() <= KEYS_MAX_STALE else KEYS_FIRST_INTERVAL
+        if abs(now - self._tried_at) < interval:
             return False
         self._tried_at = now
         for url in self._urls:
-            if keys := self._fetch(url):
-                self._keys, self._fetched_at = keys, now
+            document = self._fetch_in_time(url)
+            if self._take(document, now):
+                self._unkept = document
                 return True
-        return False
+        kept = self._read()
+        # A time ahead of this clock's is not for that the newer one.
+        return kept is not None and abs(now - kept[1]) < self._age() and self._take(*kept)
 
-    def _fetch(self, url: str) -> list[VerifyKey]:
+    def confirm(self) -> None:
+        """Keep freshly fetched keys outside the process too, once, now that a true delivery has fitted them."""
+        if self._unkept is not None:
+            document, self._unkept = self._unkept, None
+            self._keep(document, self._fetched_at)
+
+    def _age(self) -> float:
+        return abs(self._clock() - self._fetched_at)
+
+    def _take(self, document: str, fetched_at: float) -> bool:
+        keys = read_jwks(document)
+        if keys:
+            self._keys, self._fetched_at, self._unkept = keys, fetched_at, None
+        return bool(keys)
+
+    def _fetch_in_time(self, url: str) -> str:
+        """Fetch a document, or nothing; a server that sends it by the byte is left behind with its thread.
+
+        httpx bounds each step alone, and looking up a name not at all.
+        """
+        pool = ThreadPoolExecutor(1)
         try:
-            with self._http.stream("GET", url, timeout=KEYS_SECONDS) as response:
-                if not response.is_success:
-                    return []
-                body = b""
-                for chunk in response.iter_bytes(KEYS_MAX_BYTES):
-                    body += chunk
-                    if len(body) > KEYS_MAX_BYTES:
-                        return []
-            return read_jwks(body)
-        except httpx.HTTPError:
-            return []
+            return pool.submit(self._fetch, url).result(KEYS_SECONDS)
+        except (httpx.HTTPError, ValueError, TimeoutError):
+            return ""
+        finally:
+            pool.shutdown(wait=False)
+
+    def _fetch(self, url: str) -> str:
+        deadline = time.monotonic() + KEYS_SECONDS
+        # Bytes are taken as they are on the wire, so that a few of them cannot unpack into very many.
+        headers = {"Accept-Encoding": "identity"}
+        body = b""
+        with self._http.stream("GET", url, headers=headers, timeout=KEYS_SECONDS) as response:
+            for chunk in response.iter_raw():
+                body += chunk
+                if len(body) > KEYS_MAX_BYTES or time.monotonic() > deadline:
+                    return ""
+            return body.decode() if response.is_success else ""
 
 
-def read_jwks(body: bytes) -> list[VerifyKey]:
-    """The Ed25519 keys of a JWKS document; entries of another kind or form are passed over."""
+def read_jwks(document: str) -> list[VerifyKey]:
+    """The Ed25519 keys of a JWKS document; entries of another kind or form are passed over.
+
+    So are keys for which anyone can sign: points of small order.
+    """
     try:
-        entries = json.loads(body)["keys"]
+        entries = json.loads(document)["keys"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return []
     keys = []
@@ -138,7 +199,9 @@ def read_jwks(body: bytes) -> list[VerifyKey]:
             try:
                 x = str(entry["x"])
                 # JWKs leave base64 padding out (RFC 8037) and Python wants it.
-                keys.append(VerifyKey(base64.urlsafe_b64decode(x + "=" * (-len(x) % 4))))
+                point = base64.urlsafe_b64decode(x + "=" * (-len(x) % 4))
+                if crypto_core_ed25519_is_valid_point(point):
+                    keys.append(VerifyKey(point))
             except (ValueError, KeyError, TypeError):
                 continue
     return keys
@@ -160,11 +223,14 @@ class Verifier:
 
         Raises:
             InvalidDeliveryError: theirs; it is not fal's word about this job, or too old.
-            SigningKeysUnavailableError: ours; it cannot be checked now.
+            SigningKeysUnavailableError: ours; it cannot be checked now, or not with keys that are new enough to say no.
         """
         request_id, user_id, timestamp, signature = (headers.get(HEADER + name, "") for name in HEADERS)
-        if not (request_id and user_id and re.fullmatch(r"[0-9]{1,12}", timestamp)):
-            raise InvalidDeliveryError("a header is missing")
+        # A newline would let the lines of what is signed be shared out among the headers in another way.
+        if not (re.fullmatch(r"[ -~]+", request_id) and re.fullmatch(r"[ -~]+", user_id)):
+            raise InvalidDeliveryError("the request or the account has no name in plain ASCII")
+        if not re.fullmatch(r"[0-9]{1,12}", timestamp):
+            raise InvalidDeliveryError("the timestamp is no number of seconds")
         if not re.fullmatch(r"[0-9a-fA-F]{128}", signature):
             raise InvalidDeliveryError("the signature is not 64 bytes of hex")
         if self._user_id and user_id != self._user_id:
@@ -173,14 +239,18 @@ class Verifier:
         self._check_signature(signed_message(request_id, user_id, timestamp, body), bytes.fromhex(signature))
         if abs(self._clock() - int(timestamp)) > TOLERANCE:
             raise InvalidDeliveryError("the delivery is stale")
-        return _load(target, request_id, body)
+        delivery = _load(target, request_id, body)
+        self._keys.confirm()
+        return delivery
 
     def _check_signature(self, message: bytes, signature: bytes) -> None:
-        if not (_fits(self._keys.current(), message, signature) or self._fits_newer_keys(message, signature)):
-            raise InvalidDeliveryError("the signature fits none of fal's keys")
-
-    def _fits_newer_keys(self, message: bytes, signature: bytes) -> bool:
-        return self._keys.refresh() and _fits(self._keys.current(), message, signature)
+        if _fits(self._keys.current(), message, signature):
+            return
+        if self._keys.refresh() and _fits(self._keys.current(), message, signature):
+            return
+        if not self._keys.are_new:
+            raise SigningKeysUnavailableError("the signature may be of a key that cannot be had now")
+        raise InvalidDeliveryError("the signature fits none of fal's keys")
 
 
 def signed_message(request_id: str, user_id: str, timestamp: str, body: bytes) -> bytes:

@@ -204,9 +204,9 @@ class System:
         return item
 
     def rows(self) -> list[dict[str, Any]]:
-        """All rows of the table."""
+        """The rows of all jobs."""
         items: list[dict[str, Any]] = plain_client("dynamodb").scan(TableName="darkroom-jobs")["Items"]
-        return items
+        return [item for item in items if not item["job_id"]["S"].startswith("shared#")]
 
     def requests(self) -> list[dict[str, Any]]:
         """What fal accepted, and bills."""
