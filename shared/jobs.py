@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, field_serializer
 
 from shared.endpoints import ARGUMENTS, Arguments, Endpoint
 
-OPEN_SHARDS = 8
+OPEN_SHARDS = 4
 """Partitions that open jobs are spread over in the `due` index, so that none of them runs hot; parked ones apart."""
 LOCKED = "provider_locked"
 """The reason of an accepted job that is parked: it waits for the account, not for a moment of its own."""

@@ -51,14 +51,16 @@ def sweep(app: App, time_left: TimeLeft) -> Swept:
         return advance(app, job, time_left) if job.check_at is not None and job.check_at <= now else None
 
     def unpark(job: Job) -> Job | None:
-        return attempt_again(app, job, time_left) if job.reason == LOCKED else None
+        return advance(app, job, time_left) if job.reason == LOCKED else None
 
     def probe(job: Job) -> Job | None:
         return attempt_again(app, job, time_left, probing=True) if job.reason == LOCKED else None
 
     app.breaker.read()
     _look_at_each(app, swept, app.jobs.list_due(now, MOST_JOBS), time_left, advance_if_due)
-    _look_at_each(app, swept, app.jobs.list_due(now, MOST_JOBS, parked=True), time_left, advance_if_due)
+    if app.breaker.is_open():
+        # Nobody sends these now, so somebody must see that their time is over.
+        _look_at_each(app, swept, app.jobs.list_due(now, MOST_JOBS, parked=True), time_left, advance_if_due)
     parked = app.jobs.list_parked(MOST_UNPARKED)
     if not parked:
         app.breaker.close_unless_refused()
