@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, TypeVar
 
 import boto3
@@ -54,12 +55,14 @@ def aws_client(service: str) -> Any:
 def fal_http() -> httpx.Client:
     """The HTTP client for fal.
 
-    A connection is used once: a kept one that died meanwhile would leave a submission in doubt.
+    A connection is used once: a kept one that died meanwhile would leave a submission in doubt. Cookies of file hosts
+    and gateways are not kept, where they would pile up.
     """
     return httpx.Client(
         timeout=httpx.Timeout(SUBMIT_SECONDS, connect=5),
         limits=httpx.Limits(max_keepalive_connections=0),
         trust_env=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
     )
 
 

@@ -147,7 +147,8 @@ def files_down(system: Any) -> Iterator[list[bool]]:
         if down and request.url.path.startswith("/files/"):
             return httpx.Response(503)
         found = emulator.request(request.method, request.url, headers=request.headers, content=request.read())
-        return httpx.Response(found.status_code, stream=httpx.ByteStream(found.content))
+        size = {"Content-Length": str(len(found.content))}
+        return httpx.Response(found.status_code, headers=size, stream=httpx.ByteStream(found.content))
 
     with httpx.Client(transport=httpx.MockTransport(answer)) as system.app.http:
         yield down
