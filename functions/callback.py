@@ -9,11 +9,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.api import raw_body
 from shared.app import app
-from shared.completion import complete
+from shared.completion import complete, is_awaited
 from shared.errors import (
     AwsUnavailableError,
     InvalidDeliveryError,
     SigningKeysUnavailableError,
+    StaleDeliveryError,
     StatusConflictError,
     UnreadableError,
 )
@@ -29,11 +30,12 @@ def handler(event: APIGatewayProxyEventV2, context: LambdaContext) -> dict[str, 
     job_id = event.path_parameters.get("job_id", "")
     try:
         delivery = app().verifier.verify(job_id, event.query_string_parameters, event.headers, raw_body(event))
+    except StaleDeliveryError as stale:
+        delivery = stale.delivery
+        if not is_awaited(app(), delivery):
+            return _refuse(stale)
     except InvalidDeliveryError as error:
-        # The caller learns nothing: which check failed is of use to a forger only.
-        logger.warning("delivery refused", reason=str(error))
-        metrics.add_metric("DeliveryRefused", MetricUnit.Count, 1)
-        return {"statusCode": HTTPStatus.UNAUTHORIZED}
+        return _refuse(error)
     except (SigningKeysUnavailableError, AwsUnavailableError) as error:
         logger.error("delivery cannot be verified now", reason=str(error))
         metrics.add_metric("DeliveryUnverified", MetricUnit.Count, 1)
@@ -48,3 +50,10 @@ def handler(event: APIGatewayProxyEventV2, context: LambdaContext) -> dict[str, 
         return {"statusCode": HTTPStatus.SERVICE_UNAVAILABLE}
     metrics.add_metric(f"Job{job.status.capitalize()}", MetricUnit.Count, 1)
     return {"statusCode": HTTPStatus.OK}
+
+
+def _refuse(error: InvalidDeliveryError) -> dict[str, Any]:
+    # The caller learns nothing: which check failed is of use to a forger only.
+    logger.warning("delivery refused", reason=str(error))
+    metrics.add_metric("DeliveryRefused", MetricUnit.Count, 1)
+    return {"statusCode": HTTPStatus.UNAUTHORIZED}

@@ -3,6 +3,7 @@
 import functools
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,13 +27,16 @@ from shared.job_table import JobTable
 from shared.kept_keys import KeptKeys
 from shared.presets import Preset, load_presets
 from shared.settings import PRESETS_FILE, Settings
-from shared.webhooks import SigningKeys, Verifier
+from shared.webhooks import SigningKeys, Target, Verifier
 
-SUBMIT_SECONDS = 20
+SUBMIT_SECONDS = 15
 """How long fal may take to answer a submission or a question."""
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
+
+
+_making = threading.Lock()
 
 
 def utc_now() -> datetime:
@@ -49,7 +53,8 @@ def aws_client(service: str) -> Any:
         # this machine has no names for buckets.
         local = "AWS_ENDPOINT_URL" in os.environ
         config = config.merge(Config(signature_version="s3v4", s3={"addressing_style": "path" if local else "virtual"}))
-    return boto3.client(service, config=config)  # type: ignore[call-overload] # its stubs know literal names only
+    with _making:  # which boto3 does not guard by itself
+        return boto3.client(service, config=config)  # type: ignore[call-overload] # its stubs know literal names only
 
 
 def fal_http() -> httpx.Client:
@@ -68,7 +73,10 @@ def fal_http() -> httpx.Client:
 
 @dataclass
 class App:
-    """Settings and the adapters made of them; tests hand in their own clients, clock and transports."""
+    """Settings and the adapters made of them; tests hand in their own clients, clock and transports.
+
+    `answered`: attempts of which this container knows that no old delivery about them is waited for.
+    """
 
     settings: Settings
     client: Callable[[str], Any] = aws_client
@@ -77,6 +85,7 @@ class App:
     nonce: Callable[[], str] = lambda: secrets.token_hex(8)
     sleep: Callable[[float], None] = time.sleep
     threads: int = 16
+    answered: set[Target] = field(default_factory=set)
 
     def each(self, work: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
         """Do the same with each item, side by side where there are several and threads for them."""

@@ -26,14 +26,20 @@ PROBES_TO_CLOSE = 3
 """So many requests in a row must be accepted: after an unlock one may pass before the next is refused (fal #1163)."""
 FAILURES_TO_OPEN = 10
 """So many submissions in a row that fail in one container are an outage and not a mishap."""
+MOST_PROBE_SECONDS = 900
+"""A probe that ends in doubt may lose its job, so the next waits twice as long, up to this."""
 
 
 class State(Record):
-    """What the row says. `probe_at`: Unix seconds; before that nobody probes."""
+    """What the row says.
+
+    `probe_at`: Unix seconds; before that nobody probes. `accepted`, `doubts`: probes in a row that ended so.
+    """
 
     is_open: bool = False
     why: str = ""
     accepted: int = 0
+    doubts: int = 0
     probe_at: int = 0
     opened_at: str = ""
     nonce: str = ""
@@ -62,6 +68,11 @@ class Breaker:
             self.read()
         return self._state.is_open
 
+    @property
+    def why(self) -> str:
+        """fal's own words about the account, as far as this container knows."""
+        return self._state.why
+
     def read(self) -> State:
         """The state as it is now; what was known before if the table does not answer."""
         try:
@@ -69,32 +80,42 @@ class Breaker:
         except (BotoCoreError, ClientError) as error:
             logger.warning("breaker not read", reason=type(error).__name__)
             return self._state
-        self._keep(answer.get("Item"))
-        return self._state
+        return self._keep(answer.get("Item"))
 
     def claim_probe(self) -> bool:
         """Whether the caller, and no other, may send one request now although the breaker is open."""
-        now = unix_seconds(self._now())
-        return self._state.is_open and self._state.probe_at <= now and self._write(probe_at=now + PROBE_SECONDS)
+        state, now = self._state, unix_seconds(self._now())
+        wait = min(PROBE_SECONDS * 2**state.doubts, MOST_PROBE_SECONDS)
+        return state.is_open and state.probe_at <= now and self._write(state, probe_at=now + wait)
 
     def note_accepted(self) -> None:
         """A request was accepted: several in a row close an open breaker."""
-        self._failures = 0
-        if not self._state.is_open:
+        self.note_answered()
+        state = self._state
+        if not state.is_open:
             return
-        accepted = self._state.accepted + 1
-        if self._write(is_open=accepted < PROBES_TO_CLOSE, accepted=accepted) and not self._state.is_open:
-            logger.info("breaker closed", opened_at=self._state.opened_at)
+        accepted = state.accepted + 1
+        is_open = accepted < PROBES_TO_CLOSE
+        if self._write(state, is_open=is_open, accepted=accepted, doubts=0) and not is_open:
+            logger.info("breaker closed", opened_at=state.opened_at)
 
-    def close_unless_refused(self) -> None:
-        """Nothing is parked any more: an open breaker closes if the last probe was accepted."""
-        if self._state.is_open and self._state.accepted:
-            self._write(is_open=False)
+    def note_answered(self) -> None:
+        """fal judged a request, whatever it said: the run of failures is over."""
+        self._failures = 0
+
+    def close_if_idle(self) -> None:
+        """Nothing is parked: once the time for a probe has come, the next job may find out as well as any."""
+        state = self._state
+        if state.is_open and state.probe_at <= unix_seconds(self._now()) and self._write(state, is_open=False):
+            logger.info("breaker closed", opened_at=state.opened_at)
 
     def note_failed(self, why: str) -> None:
         """A request failed in a way that is not its own fault; a long run of that opens the breaker."""
         self._failures += 1
-        if self._failures >= FAILURES_TO_OPEN or self._state.is_open:
+        state = self._state
+        if state.is_open:
+            self._write(state, accepted=0, doubts=state.doubts + 1, why=why)
+        elif self._failures >= FAILURES_TO_OPEN:
             self.note_locked(why)
 
     def note_locked(self, why: str) -> bool:
@@ -104,14 +125,15 @@ class Breaker:
             return False
         now = self._now()
         since = {} if state.is_open else {"opened_at": moment_text(now), "probe_at": unix_seconds(now) + PROBE_SECONDS}
-        written = self._write(is_open=True, accepted=0, why=why, **since)
+        written = self._write(state, is_open=True, accepted=0, doubts=0, why=why, **since)
+        self._failures = 0
         if written:
             logger.error("breaker opened", reason=why)
         return written
 
-    def _write(self, **changes: Any) -> bool:
+    def _write(self, read: State, **changes: Any) -> bool:
         """Write the state unless another container wrote it first, and keep what stands there now."""
-        state = self._state.model_copy(update={**changes, "nonce": self._nonce()})
+        state = read.model_copy(update={**changes, "nonce": self._nonce()})
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -121,14 +143,13 @@ class Breaker:
                 ExpressionAttributeValues={
                     ":state": {"S": state.model_dump_json()},
                     ":nonce": {"S": state.nonce},
-                    ":read": {"S": self._state.nonce},
+                    ":read": {"S": read.nonce},
                 },
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
-            self._keep(error.response.get("Item"))
             # Our own write, whose reply was lost and which the SDK repeated, is no conflict.
-            return self._state.nonce == state.nonce
+            return self._keep(error.response.get("Item")).nonce == state.nonce
         except (BotoCoreError, ClientError) as error:
             logger.warning("breaker not written", reason=type(error).__name__)
             written = False
@@ -138,6 +159,7 @@ class Breaker:
         self._state, self._read_at = state, unix_seconds(self._now())
         return written
 
-    def _keep(self, item: Any) -> None:
-        self._state = State.model_validate_json(item["breaker"]["S"]) if item else CLOSED
-        self._read_at = unix_seconds(self._now())
+    def _keep(self, item: Any) -> State:
+        state = State.model_validate_json(item["breaker"]["S"]) if item else CLOSED
+        self._state, self._read_at = state, unix_seconds(self._now())
+        return state

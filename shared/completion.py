@@ -18,20 +18,27 @@ from shared.errors import (
     ModelFailedError,
     OutputRefusedError,
     OutputUnavailableError,
+    OutputUnfitError,
     StatusConflictError,
+    UnreadableError,
 )
-from shared.fal import read_error
+from shared.fal import Progress, read_error
+from shared.images import is_object
 from shared.jobs import MOVES, Job, JobError, JobStatus, Output, Request, unix_seconds
 from shared.observability import logger, metrics
 from shared.webhooks import Delivery
 
 STORE_SECONDS = 7
-"""How long fetching may take within a delivery, and a last read as long again: fal waits 15 s for the answer."""
+"""How long fetching may take within a delivery: fal waits 15 s for the answer."""
 STORE_AGAIN_SECONDS = 30
 MOST_STORE_SECONDS = 900
 """When a job whose outputs could not be stored is taken up again: at first, and at most."""
+MOST_UNFIT = 5
+"""So many looks later what comes for an output must be a picture."""
 UNREAD_INPUT = "file_download_error"
 """fal's word for an input that it could not read, before any work on it (fal docs: errors)."""
+NOT_STARTED = {"request_timeout", "startup_timeout"}
+"""fal's words for a request that waited too long; a 5xx is never billed (fal docs: request errors, pricing)."""
 MOST_RESUBMITS = 5
 """So many attempts may follow ones that ended unpaid or in doubt."""
 RESUBMIT_SECONDS = 60
@@ -53,10 +60,30 @@ def complete(app: App, delivery: Delivery) -> Job:
     if job.status.is_settled or (job.status is JobStatus.STORING and not delivery.succeeded):
         # fal has already said that the pictures are made: a later word to the contrary takes nothing back.
         return _come_again(delivery, job)
+    if job.request is None and delivery.succeeded:
+        # Nobody else here knows the request: what follows may fail, but this word must not be lost.
+        job = _move(app, job, JobStatus.STORING, {"check_at": _again(app, job)}, delivery.request_id)
+        if job.status.is_settled:
+            return job
     to, changes = _read(app, delivery, job)
     job = _move(app, job, to, changes, delivery.request_id)
     logger.info("job delivered", job_id=job.job_id, status=job.status)
     return job
+
+
+def is_awaited(app: App, delivery: Delivery) -> bool:
+    """Whether a job of ours has had no word yet of the attempt that a delivery is about.
+
+    Then it is no copy of one that was taken, however old it is: fal may not sign its later tries anew.
+    """
+    if delivery.target in app.answered:
+        return False
+    job = app.jobs.get(delivery.target.job_id)
+    if job is not None and not job.status.is_settled and job.request is None and _is_about(delivery, job):
+        return True
+    # That stays so, and copies need not be looked up.
+    app.answered.add(delivery.target)
+    return False
 
 
 def _is_about(delivery: Delivery, job: Job) -> bool:
@@ -90,19 +117,21 @@ def _read(app: App, delivery: Delivery, job: Job) -> tuple[JobStatus, dict[str, 
             return store(app, app.fal.result(request), job)
         return store(app, Result.model_validate(delivery.payload), job)
     except ModelFailedError as error:
-        return _end(app, job, JobError(type=error.kind, message=str(error)))
+        # A delivery has just said the opposite.
+        raise UnreadableError(f"fal's result says {error.kind}") from error
     except ValidationError:
         return JobStatus.FAILED, {"error": _error("unreadable_result", "fal's result has no images")}
 
 
 def _end(app: App, job: Job, error: JobError) -> tuple[JobStatus, dict[str, Any]]:
-    """What follows an error at fal: the job fails, unless only its link to the input died while it was queued."""
-    ours = any(reference.startswith("s3://") for reference in job.arguments.image_references())
-    done = job.status is JobStatus.STORING or job.resubmits == MOST_RESUBMITS
-    if error.type != UNREAD_INPUT or not ours or done:
+    """What follows an error at fal: the job fails, unless it was one of waiting too long, and cost nothing."""
+    references = job.arguments.image_references()
+    link_died = error.type == UNREAD_INPUT and bool(references) and all(map(is_object, references))
+    done = job.status is JobStatus.STORING or job.resubmits >= MOST_RESUBMITS
+    if done or not (link_died or error.type in NOT_STARTED):
         return JobStatus.FAILED, {"error": error.model_dump()}
     wait = waiting.backoff(job.job_id, job.resubmits, first=RESUBMIT_SECONDS, most=waiting.HOUR)
-    again = {"reason": "input_unread", "request": None, "resubmits": job.resubmits + 1}
+    again = {"reason": error.type, "request": None, "resubmits": job.resubmits + 1}
     return JobStatus.ACCEPTED, again | {"error": error.model_dump(), "check_at": unix_seconds(app.now()) + int(wait)}
 
 
@@ -114,9 +143,11 @@ def _move(app: App, job: Job, to: JobStatus, changes: dict[str, Any], request_id
     """
     while True:
         try:
+            if to is job.status is JobStatus.ACCEPTED:
+                # It is to be sent again already.
+                return job
             if to is job.status:
-                # Still storing: only the next look is put off.
-                return app.jobs.postpone(job, changes["check_at"], looks=job.looks + 1)
+                return app.jobs.postpone(job, **{"looks": job.looks + 1, **changes})
             # A request that came with its URLs is worth more than its id alone.
             request = job.request or Request(request_id=request_id)
             return app.jobs.move(job, to, **{"request": request.model_dump(exclude_none=True), **changes})
@@ -129,7 +160,7 @@ def _move(app: App, job: Job, to: JobStatus, changes: dict[str, Any], request_id
                 return job
 
 
-def fetch_and_store(app: App, job: Job) -> Job:
+def fetch_and_store(app: App, job: Job, progress: Progress) -> Job:
     """Finish a job that fal has finished: fetch its result unless it is kept, store it, settle the job.
 
     Raises:
@@ -138,8 +169,12 @@ def fetch_and_store(app: App, job: Job) -> Job:
     if job.request is None:
         raise ValueError("a job without a request has no result at fal")
     try:
-        result = Result.model_validate_json(job.result_json) if job.result_json else app.fal.result(job.request)
-        to, changes = store(app, result, job)
+        if progress.failure:
+            to, changes = _end(app, job, progress.failure)
+        else:
+            kept = job.result_json
+            result = Result.model_validate_json(kept) if kept else app.fal.result(job.request, failed=progress.failed)
+            to, changes = store(app, result, job)
     except ModelFailedError as error:
         to, changes = _end(app, job, JobError(type=error.kind, message=str(error)))
     return _move(app, job, to, changes, job.request.request_id)
@@ -159,14 +194,25 @@ def store(app: App, result: Result, job: Job) -> tuple[JobStatus, dict[str, Any]
         with ExitStack() as stack:
             downloads = app.each(lambda url: stack.enter_context(app.downloads.fetch(url, deadline)), urls.values())
             outputs = app.each(lambda item: _put(app, job, *item), zip(urls, downloads, strict=True))
+    except OutputUnfitError as error:
+        if job.looks >= MOST_UNFIT:
+            return JobStatus.FAILED, _unstored(result, "output_refused", error) | {"seed": seed}
+        return JobStatus.STORING, _unstored(result, "output_unfit", error) | {
+            "seed": seed,
+            "check_at": _again(app, job),
+        }
     except OutputRefusedError as error:
         # The URLs stay with the job: what was paid for can still be fetched by hand.
         return JobStatus.FAILED, _unstored(result, "output_refused", error) | {"seed": seed}
     except (OutputUnavailableError, AwsUnavailableError) as error:
-        wait = waiting.backoff(job.job_id, job.looks, first=STORE_AGAIN_SECONDS, most=MOST_STORE_SECONDS)
-        check_at = unix_seconds(app.now()) + int(wait)
-        return JobStatus.STORING, _unstored(result, "output_unavailable", error) | {"seed": seed, "check_at": check_at}
+        late = {"seed": seed, "check_at": _again(app, job)}
+        return JobStatus.STORING, _unstored(result, "output_unavailable", error) | late
     return JobStatus.SUCCEEDED, {"outputs": _dump(outputs), "seed": seed, "error": None}
+
+
+def _again(app: App, job: Job) -> int:
+    wait = waiting.backoff(job.job_id, job.looks, first=STORE_AGAIN_SECONDS, most=MOST_STORE_SECONDS)
+    return unix_seconds(app.now()) + int(wait)
 
 
 def _put(app: App, job: Job, index: int, download: Download) -> Output:

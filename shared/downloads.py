@@ -12,7 +12,7 @@ from typing import BinaryIO, Self
 import httpx
 
 from shared.cutoff import Cutoff
-from shared.errors import OutputRefusedError, OutputUnavailableError
+from shared.errors import OutputRefusedError, OutputUnavailableError, OutputUnfitError
 from shared.image_formats import HEAD_BYTES, ImageFormat, dimensions, sniff
 from shared.output_origins import FAL_ORIGINS, Origin, find_origin
 from shared.public_addresses import LookUp, addresses_of, is_public, look_up
@@ -44,6 +44,7 @@ class Download:
         """Judge the file by its head.
 
         Raises:
+            OutputUnfitError: it is no picture.
             OutputRefusedError: it must not be stored.
         """
         self.file = file
@@ -52,11 +53,11 @@ class Download:
         file.seek(0)
         image_format = sniff(file.read(HEAD_BYTES))
         if image_format not in STORED_FORMATS:
-            raise OutputRefusedError("the output is no JPEG, PNG or WebP picture")
+            raise OutputUnfitError("the output is no JPEG, PNG or WebP picture")
         self.content_type, self.extension = STORED_FORMATS[image_format]
         self.dimensions = dimensions(file, image_format)
         if self.dimensions is None:
-            raise OutputRefusedError("the output is a damaged picture")
+            raise OutputUnfitError("the output is a damaged picture")
         width, height = self.dimensions
         if width * height > MAX_PIXELS:
             raise OutputRefusedError(f"the output has more than {MAX_PIXELS} pixels")
@@ -86,12 +87,16 @@ class Downloads:
         """Bring one output here before `deadline` (time.monotonic).
 
         Raises:
-            OutputRefusedError: it must not be stored: wrong host, too large, no picture.
+            OutputRefusedError: it must not be stored: wrong host, too large.
+            OutputUnfitError: what came is no picture.
             OutputUnavailableError: it could not be had now.
         """
         if url.startswith("data:"):
             # It came inside an event or an answer, and so is no larger than those can be.
-            return self._spool(iter([_decode_data_uri(url)]), deadline)
+            try:
+                return self._spool(iter([_decode_data_uri(url)]), deadline)
+            except OutputUnfitError as error:
+                raise OutputRefusedError(str(error)) from error
         origin = find_origin(url, self._origins)
         target = httpx.URL(url)
         *others, last = [target] if origin.may_be_private else self._pinned(target, deadline)

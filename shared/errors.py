@@ -6,6 +6,7 @@ DarkroomError
 ├── JobNotFoundError           theirs: 404
 ├── StatusConflictError        another writer moved the job first; carries the job as it is
 ├── InvalidDeliveryError       theirs: a webhook call that is not fal's word about this job
+│   └── StaleDeliveryError     it is, but too old
 ├── SigningKeysUnavailableError ours: fal's public keys cannot be had
 ├── UploadSkippedError         an upload that is no business of ours, with the reason
 ├── UploadRejectedError        an upload that can never be edited, with the reason
@@ -19,6 +20,7 @@ DarkroomError
 │   ├── UnreadableError        fal cannot be asked right now
 │   └── ModelFailedError       the request was worked on and failed
 ├── OutputRefusedError         an output that must not be stored, for good
+├── OutputUnfitError           what came for an output is no picture; its host may do better
 └── OutputUnavailableError     an output that could not be had now
 
 Each class docstring says whose fault it is and what follows.
@@ -28,6 +30,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shared.jobs import Job
+    from shared.webhooks import Delivery
 
 
 class DarkroomError(Exception):
@@ -66,6 +69,14 @@ class StatusConflictError(DarkroomError):
 
 class InvalidDeliveryError(DarkroomError):
     """The webhook call is refused: it is forged, stale, altered, or about something else."""
+
+
+class StaleDeliveryError(InvalidDeliveryError):
+    """The call is fal's word about this job (`delivery`), but it is old, and may be a copy of one that was taken."""
+
+    def __init__(self, delivery: "Delivery") -> None:
+        super().__init__("the delivery is stale")
+        self.delivery = delivery
 
 
 class SigningKeysUnavailableError(DarkroomError):
@@ -126,6 +137,10 @@ class ModelFailedError(FalError):
 
 class OutputRefusedError(DarkroomError):
     """The output breaks a rule for what may be stored (host, size, type): no second try will help."""
+
+
+class OutputUnfitError(DarkroomError):
+    """What the output's host sent is no picture that may be stored, an error page say: another try may bring one."""
 
 
 class OutputUnavailableError(DarkroomError):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -36,6 +37,18 @@ NEVER_SENT = (
 UNTYPED_ERROR = "fal_error"
 REQUESTS = "fal-ai/flux-pro/requests"
 """Where requests of all six endpoints stand, for those whose URLs never arrived (fal docs: owner and app only)."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the queue says of a request: `failed` if it ended with an error, `failure` if that came before the model."""
+
+    is_completed: bool
+    failed: bool = False
+    failure: JobError | None = None
+
+
+COMPLETED = Progress(is_completed=True)
 
 
 class FalClient:
@@ -104,8 +117,8 @@ class FalClient:
             raise ReplyLostError(message)
         raise RefusedError(message)
 
-    def status(self, request: Request) -> str:
-        """The queue's word on a request: IN_QUEUE, IN_PROGRESS or COMPLETED, and the last also when it failed.
+    def status(self, request: Request) -> Progress:
+        """The queue's word on a request: one that failed is completed too (fal docs: queue).
 
         Raises:
             UnreadableError: fal could not be asked, or does not know the request.
@@ -113,11 +126,13 @@ class FalClient:
         response = self._read("GET", request.status_url or f"{self._queue_url}/{REQUESTS}/{request.request_id}/status")
         body = _json(response)
         if response.is_success and isinstance(body, dict) and isinstance(body.get("status"), str):
-            return str(body["status"])
+            kind, message = body.get("error_type"), body.get("error")
+            failure = JobError(type=_clean(kind), message=_clean(message or "no reason given")) if kind else None
+            return Progress(body["status"] == "COMPLETED", failed=bool(kind or message), failure=failure)
         raise UnreadableError(f"fal answered {response.status_code}")
 
-    def result(self, request: Request) -> Result:
-        """The result of a request that is known to be finished.
+    def result(self, request: Request, *, failed: bool = False) -> Result:
+        """The result of a request that is known to be finished, and perhaps to have `failed`.
 
         Raises:
             ModelFailedError: it failed, in the model's or the runner's own words.
@@ -131,7 +146,9 @@ class FalClient:
             except ValidationError as error:
                 raise UnreadableError("fal's result could not be read") from error
         failure = read_error(body, response.headers)
-        if failure.type == UNTYPED_ERROR and status != HTTPStatus.UNPROCESSABLE_ENTITY:
+        # The host's own trouble looks like a request's; only the queue's status tells them apart.
+        theirs = status < HTTPStatus.INTERNAL_SERVER_ERROR or failed
+        if not theirs or (failure.type == UNTYPED_ERROR and status != HTTPStatus.UNPROCESSABLE_ENTITY):
             raise UnreadableError(f"fal answered {status}")
         raise ModelFailedError(failure.type, failure.message)
 

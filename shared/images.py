@@ -20,6 +20,11 @@ JOB_MARK = "darkroom-job"
 """Object metadata that marks our outputs, so that they are known wherever they are copied to."""
 
 
+def is_object(reference: str) -> bool:
+    """Whether an input is an object in a bucket of ours, and not somebody's URL."""
+    return reference.startswith("s3://")
+
+
 class Images:
     """Reads and writes pictures in the stack's buckets."""
 

@@ -11,7 +11,18 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from shared.errors import StatusConflictError
-from shared.jobs import LOCKED, MOVES, OPEN_SHARDS, Job, JobStatus, moment_text, open_shard, shard_name, unix_seconds
+from shared.jobs import (
+    LOCKED,
+    MOVES,
+    OPEN_SHARDS,
+    Job,
+    JobError,
+    JobStatus,
+    moment_text,
+    open_shard,
+    shard_name,
+    unix_seconds,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -78,22 +89,22 @@ class JobTable:
         gone = {"check_at": None, "open_shard": None, "result_json": None}
         return changes | gone | {"settled_at": moment_text(now), "expires_at": expires_at}
 
-    def postpone(self, job: Job, check_at: int, *, looks: int = 0) -> Job:
+    def postpone(self, job: Job, check_at: int, *, looks: int = 0, **changes: Any) -> Job:
         """Set when an open job is looked at next, without moving it; `looks` in a row before have learned nothing.
 
         Raises:
             StatusConflictError: it moved meanwhile.
         """
-        return self._update(job, {"check_at": check_at, "looks": looks or None})
+        return self._update(job, {"check_at": check_at, "looks": looks or None, **changes})
 
-    def park(self, job: Job, check_at: int) -> Job:
-        """Let an accepted job wait until the account may send again.
+    def park(self, job: Job, check_at: int, error: JobError) -> Job:
+        """Let an accepted job wait until the account may send again; it fails with this error when its time is over.
 
         Raises:
             StatusConflictError: it moved meanwhile.
         """
         parked = {"reason": LOCKED, "open_shard": open_shard(job.job_id, LOCKED), "check_at": check_at}
-        return self._update(job, parked)
+        return self._update(job, parked | {"error": error.model_dump()})
 
     def put_off(self, job_id: str, check_at: int) -> None:
         """Set when an open job is looked at next, whatever is wrong with the rest of its row."""
@@ -104,6 +115,30 @@ class JobTable:
                 UpdateExpression="SET check_at = :check_at",
                 ConditionExpression="attribute_exists(open_shard)",
                 ExpressionAttributeValues={":check_at": {"N": str(check_at)}},
+            )
+
+    def give_up(self, job_id: str, created_before: datetime, error: JobError) -> None:
+        """Fail an open job that was made before a moment, whatever is wrong with the rest of its row."""
+        now = self._now()
+        values = {
+            ":failed": JobStatus.FAILED.value,
+            ":error": error.model_dump(),
+            ":now": moment_text(now),
+            ":expires_at": unix_seconds(now) + RETENTION,
+            ":nonce": self._nonce(),
+            ":before": moment_text(created_before),
+        }
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(
+                TableName=self._table,
+                Key={"job_id": {"S": job_id}},
+                UpdateExpression=(
+                    "SET #status = :failed, #error = :error, updated_at = :now, settled_at = :now,"
+                    " expires_at = :expires_at, nonce = :nonce REMOVE open_shard, check_at"
+                ),
+                ConditionExpression="attribute_exists(open_shard) AND created_at < :before",
+                ExpressionAttributeNames={"#status": "status", "#error": "error"},
+                ExpressionAttributeValues={name: TypeSerializer().serialize(value) for name, value in values.items()},
             )
 
     def _update(self, job: Job, changes: dict[str, Any]) -> Job:

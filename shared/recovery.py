@@ -1,13 +1,15 @@
 """Recovery: open jobs whose time has come are looked at and moved on, and parked ones when the account may send."""
 
+import zlib
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 from shared import waiting
 from shared.app import App
 from shared.completion import MOST_RESUBMITS, fetch_and_store
 from shared.errors import AwsUnavailableError, SettingsError, StatusConflictError, UnreadableError
+from shared.fal import COMPLETED
 from shared.jobs import LOCKED, Job, JobError, JobStatus, unix_seconds
 from shared.observability import logger
 from shared.submission import TimeLeft, attempt_again, give_up_at
@@ -16,15 +18,13 @@ MOST_JOBS = 1000
 """How many due jobs one sweep takes up; what it has no time for stays due."""
 MOST_UNPARKED = 200
 """How many parked jobs one sweep sends after a lock, so that they do not all come at once."""
-PROBE_CHOICE = 5
-"""Among so many of the longest parked jobs the probe is chosen in turn, so that a bad one cannot stand before all."""
-JOB_SECONDS = 35
-"""What one job may take at worst: fal's answer, the outputs, the write."""
+JOB_SECONDS = 60
+"""What one job may take at worst: two answers of fal, the outputs, the writes."""
 LOOK_SECONDS = 60
 MOST_LOOK_SECONDS = 900
 """When a job is looked at again that nothing could be learned of: at first, and at most."""
 FAILED_LOOK_SECONDS = 300
-GIVEN_UP = {"no_word_from_fal", "not_accepted", "reply_lost", "output_unavailable", "look_failed", LOCKED}
+GIVEN_UP = {"no_word_from_fal", "not_accepted", "reply_lost", "output_unavailable", "output_unfit", LOCKED}
 """The error types of jobs that ended because their time was over."""
 
 Look = Callable[[Job], Job | None]
@@ -56,19 +56,19 @@ def sweep(app: App, time_left: TimeLeft) -> Swept:
     def probe(job: Job) -> Job | None:
         return attempt_again(app, job, time_left, probing=True) if job.reason == LOCKED else None
 
-    app.breaker.read()
+    parked = app.jobs.list_parked(MOST_UNPARKED)
+    if not app.breaker.read().is_open:
+        _look_at_each(app, swept, parked, time_left, unpark)
+    elif not parked:
+        app.breaker.close_if_idle()
+    elif app.breaker.claim_probe():
+        # Any of them, so that a few that would be refused for their content cannot stand before all.
+        chosen = parked[zlib.crc32(str(now).encode()) % len(parked)]
+        _look_at_each(app, swept, [chosen], time_left, probe)
     _look_at_each(app, swept, app.jobs.list_due(now, MOST_JOBS), time_left, advance_if_due)
     if app.breaker.is_open():
-        # Nobody sends these now, so somebody must see that their time is over.
+        # Nobody sends these now, so somebody must see when their time is over.
         _look_at_each(app, swept, app.jobs.list_due(now, MOST_JOBS, parked=True), time_left, advance_if_due)
-    parked = app.jobs.list_parked(MOST_UNPARKED)
-    if not parked:
-        app.breaker.close_unless_refused()
-    elif not app.breaker.is_open():
-        _look_at_each(app, swept, parked, time_left, unpark)
-    elif time_left() > JOB_SECONDS and app.breaker.claim_probe():
-        chosen = parked[now // 60 % min(len(parked), PROBE_CHOICE)]
-        _look_at_each(app, swept, [chosen], time_left, probe)
     swept.is_locked = app.breaker.is_open()
     return swept
 
@@ -105,13 +105,11 @@ def _count(swept: Swept, job: Job, moved: Job) -> None:
 
 
 def _put_off(app: App, job_id: str) -> None:
-    now = unix_seconds(app.now())
+    now = app.now()
+    error = JobError(type="look_failed", message="the job could not be advanced; the log says why")
     try:
-        app.jobs.put_off(job_id, now + FAILED_LOOK_SECONDS)
-        job = app.jobs.get(job_id)
-        if job and not job.status.is_settled and now >= unix_seconds(job.created_at) + waiting.T_MAX:
-            error = JobError(type="look_failed", message="the job could not be advanced; the log says why")
-            app.jobs.move(job, JobStatus.FAILED, error=error.model_dump(), result_json=job.result_json)
+        app.jobs.put_off(job_id, unix_seconds(now) + FAILED_LOOK_SECONDS)
+        app.jobs.give_up(job_id, now - timedelta(seconds=waiting.T_MAX), error)
     except Exception:  # noqa: BLE001 - nor must a table that does not answer; the job stays due
         logger.exception("job not put off", job_id=job_id)
 
@@ -136,9 +134,13 @@ def _ask(app: App, job: Job) -> Job:
         # Nothing can be asked without a request, only waited for.
         return app.jobs.postpone(job, give_up_at(job))
     try:
-        if job.status is not JobStatus.STORING and app.fal.status(job.request) != "COMPLETED":
-            return app.jobs.postpone(job, unix_seconds(app.now()) + app.settings.poll_seconds)
-        return fetch_and_store(app, job)
+        progress = COMPLETED if job.status is JobStatus.STORING else app.fal.status(job.request)
+        if progress.is_completed:
+            return fetch_and_store(app, job, progress)
+        if unix_seconds(app.now()) >= unix_seconds(job.attempt_at) + waiting.ATTEMPT and app.fal.cancel(job.request):
+            error = JobError(type="no_word_from_fal", message="fal did not finish the request in time; it is cancelled")
+            return app.jobs.move(job, JobStatus.FAILED, error=error.model_dump())
+        return app.jobs.postpone(job, unix_seconds(app.now()) + app.settings.poll_seconds)
     except (UnreadableError, AwsUnavailableError, SettingsError) as error:
         logger.warning("job not looked at", job_id=job.job_id, looks=job.looks, why=str(error))
         wait = waiting.backoff(job.job_id, job.looks, first=LOOK_SECONDS, most=MOST_LOOK_SECONDS)
@@ -148,18 +150,11 @@ def _ask(app: App, job: Job) -> Job:
 
 def _give_up(app: App, job: Job, time_left: TimeLeft) -> Job:
     """End a job whose time is over; or, where its preset says so, send it again although fal may have billed it."""
-    if job.request and job.status is JobStatus.QUEUED:
-        with suppress(UnreadableError, AwsUnavailableError, SettingsError):
-            app.fal.cancel(job.request)
     young = unix_seconds(app.now()) < unix_seconds(job.created_at) + waiting.ACCEPTANCE
-    if (
-        job.status is JobStatus.UNCONFIRMED
-        and job.on_unknown == "resubmit"
-        and young
-        and job.resubmits < MOST_RESUBMITS
-    ):
-        again = {"reason": "resubmit", "request": None, "resubmits": job.resubmits + 1, "error": None}
-        return attempt_again(app, app.jobs.move(job, JobStatus.ACCEPTED, **again), time_left)
-    error = job.error or JobError(type="no_word_from_fal", message="fal neither delivered a result nor has one")
+    again = job.on_unknown == "resubmit" and young and job.resubmits < MOST_RESUBMITS
+    if job.status is JobStatus.UNCONFIRMED and again:
+        changes = {"reason": "resubmit", "request": None, "resubmits": job.resubmits + 1, "error": None}
+        return attempt_again(app, app.jobs.move(job, JobStatus.ACCEPTED, **changes), time_left)
+    error = job.error or JobError(type="no_word_from_fal", message="fal neither delivered a result nor showed one")
     # What is known of a result stays with the job, for whoever looks into it.
     return app.jobs.move(job, JobStatus.FAILED, error=error.model_dump(), result_json=job.result_json)

@@ -19,6 +19,7 @@ from shared.errors import (
     StatusConflictError,
     UploadRejectedError,
 )
+from shared.images import is_object
 from shared.jobs import (
     LOCKED,
     MOVES,
@@ -36,16 +37,16 @@ from shared.observability import logger
 from shared.presets import output_key
 from shared.webhooks import Target
 
-POST_SECONDS = 25
-"""What one POST may take at worst: 5 s to connect and 20 s for the answer."""
+POST_SECONDS = 24
+"""What one POST and the note of it may take at worst: 5 s to connect, 15 s for the answer, two writes."""
 MOST_TRIES = 4
 PAUSE_SECONDS = 0.5
 """Tries of one attempt, as long as each provably did not reach fal's queue, and the first pause between them."""
 RETRY_SECONDS = 60
 MOST_RETRY_SECONDS = 900
 """When an attempt that was not accepted is followed by the next: at first, and at most."""
-MOST_STRIKES = 3
-"""So often may a job be refused while others are accepted, before that is its own fault."""
+MOST_STRIKES = 10
+"""So often may a job be refused while others are accepted, before that is its own fault and no flapping account's."""
 MAX_KEY_BYTES = 1024
 """The longest key that S3 takes, in UTF-8."""
 KEY_RESERVE = 16
@@ -123,6 +124,7 @@ def draft_job(app: App, submission: Submission) -> Job:
         on_unknown=submission.on_unknown,
         fingerprint=submission.fingerprint,
         nonce=app.nonce(),
+        error=_locked(app) if parked else None,
         # A job that is only parked has had no attempt, so the next is its first.
         attempt=0 if parked else 1,
         attempt_at=now,
@@ -136,7 +138,8 @@ def attempt_again(app: App, job: Job, time_left: TimeLeft, *, probing: bool = Fa
     """Send an accepted job once more, as a new attempt; while the account is locked it is parked, unless it probes."""
     try:
         if app.breaker.is_open() and not probing:
-            return job if job.reason == LOCKED else app.jobs.park(job, give_up_at(job))
+            is_parked = job.reason == LOCKED and job.check_at == give_up_at(job)
+            return job if is_parked else app.jobs.park(job, give_up_at(job), _locked(app))
         now = app.now()
         lease = unix_seconds(now) + waiting.LEASE
         claim = {"attempt": job.attempt + 1, "attempt_at": moment_text(now), "check_at": lease, "error": None}
@@ -146,11 +149,15 @@ def attempt_again(app: App, job: Job, time_left: TimeLeft, *, probing: bool = Fa
     return send(app, claimed, time_left)
 
 
+def _locked(app: App) -> JobError:
+    return JobError(type=LOCKED, message=app.breaker.why)
+
+
 def give_up_at(job: Job) -> int:
     """When everything that could still be done about an open job is over (Unix seconds)."""
     if job.status is JobStatus.ACCEPTED:
         return unix_seconds(job.created_at) + waiting.ACCEPTANCE
-    return unix_seconds(job.attempt_at) + (waiting.STORE if job.status is JobStatus.STORING else waiting.ATTEMPT)
+    return unix_seconds(job.attempt_at) + (waiting.STORE if job.request else waiting.ATTEMPT)
 
 
 def send(app: App, job: Job, time_left: TimeLeft) -> Job:
@@ -182,27 +189,26 @@ def _note_late(app: App, job: Job, attempt: int, to: JobStatus, changes: dict[st
 
 def _post(app: App, job: Job, time_left: TimeLeft) -> tuple[JobStatus, dict[str, Any]]:
     try:
-        request = _submit_to_fal(app, job, time_left)
+        submit_to_fal = _prepare(app, job)
     except UploadRejectedError as error:
         return JobStatus.FAILED, {"error": _error(error.kind, error)}
+    except (AwsUnavailableError, SettingsError) as error:
+        return _retry(app, job, error)
+    except Exception as error:  # noqa: BLE001 - nothing was sent, and the job must not seem to be at fal
+        logger.exception("attempt not prepared", job_id=job.job_id)
+        return _retry(app, job, error)
+    try:
+        request = _try(app, job, submit_to_fal, time_left)
     except RefusedError as error:
+        app.breaker.note_answered()
         return JobStatus.FAILED, {"error": _error("refused_by_fal", error)}
     except ProviderLockedError as error:
-        # Whoever is refused alone, while others are accepted, is no victim of a lock.
-        strikes = job.strikes + app.breaker.note_locked(str(error))
-        if strikes >= MOST_STRIKES:
-            return JobStatus.FAILED, {"error": _error("refused_by_fal", error)}
-        until = unix_seconds(job.created_at) + waiting.ACCEPTANCE
-        return JobStatus.ACCEPTED, {
-            "reason": LOCKED,
-            "error": _error(LOCKED, error),
-            "strikes": strikes,
-            "check_at": until,
-        }
-    except (NotAcceptedError, AwsUnavailableError, SettingsError) as error:
-        wait = waiting.backoff(job.job_id, job.attempt - 1, first=RETRY_SECONDS, most=MOST_RETRY_SECONDS)
-        again = {"reason": "retry", "check_at": unix_seconds(app.now()) + int(wait)}
-        return JobStatus.ACCEPTED, again | {"error": _error("not_accepted", error)}
+        return _park(app, job, error)
+    except NotAcceptedError as error:
+        app.breaker.note_failed(str(error))
+        return _retry(app, job, error)
+    except (AwsUnavailableError, SettingsError) as error:
+        return _retry(app, job, error)
     except ReplyLostError as error:
         app.breaker.note_failed(str(error))
         # Without a request nobody can be asked, only waited for.
@@ -213,25 +219,51 @@ def _post(app: App, job: Job, time_left: TimeLeft) -> tuple[JobStatus, dict[str,
     return JobStatus.QUEUED, look | {"request": request.model_dump(exclude_none=True), "error": None}
 
 
-def _submit_to_fal(app: App, job: Job, time_left: TimeLeft) -> Request:
+def _retry(app: App, job: Job, error: Exception) -> tuple[JobStatus, dict[str, Any]]:
+    wait = waiting.backoff(job.job_id, job.attempt - 1, first=RETRY_SECONDS, most=MOST_RETRY_SECONDS)
+    again = {"reason": "retry", "check_at": unix_seconds(app.now()) + int(wait)}
+    return JobStatus.ACCEPTED, again | {"error": _error("not_accepted", error)}
+
+
+def _park(app: App, job: Job, error: ProviderLockedError) -> tuple[JobStatus, dict[str, Any]]:
+    # Who is refused again and again, each time while others are accepted, is no victim of a lock.
+    strikes = job.strikes + app.breaker.note_locked(str(error))
+    if strikes >= MOST_STRIKES:
+        return JobStatus.FAILED, {"error": _error("refused_by_fal", error)}
+    until = unix_seconds(job.created_at) + waiting.ACCEPTANCE
+    parked = {"reason": LOCKED, "strikes": strikes, "check_at": until}
+    return JobStatus.ACCEPTED, parked | {"error": _error(LOCKED, error)}
+
+
+def _prepare(app: App, job: Job) -> Callable[[], Request]:
+    """All that an attempt needs before anything is sent."""
     if job.upload and app.images.check_input(job.upload.bucket, job.upload.key):
         # An output that starts a job is a loop, and every turn of it would be paid.
         raise UploadRejectedError("own_output", "the object is an output of this service")
     arguments = job.arguments.with_images([fal_url(app, ref) for ref in job.arguments.image_references()])
     webhook_url = Target(job.job_id, job.attempt).url(app.credentials.webhook())
-    tries = 0
-    while True:
+    app.credentials.fal_key()
+    return lambda: app.fal.submit(job.endpoint, arguments, webhook_url)
+
+
+def _try(app: App, job: Job, submit_to_fal: Callable[[], Request], time_left: TimeLeft) -> Request:
+    """Submit, and once more after a pause where that provably did not reach fal's queue and there is time.
+
+    A function that ends in the middle of a POST would leave the job in doubt.
+    """
+    for tries in range(1, MOST_TRIES + 1):
+        if time_left() < POST_SECONDS:
+            raise NotAcceptedError("there was no time left to send it")
         try:
-            return app.fal.submit(job.endpoint, arguments, webhook_url)
+            return submit_to_fal()
         except ProviderLockedError:
             raise
-        except NotAcceptedError as error:
-            app.breaker.note_failed(str(error))
-            tries += 1
+        except NotAcceptedError:
             pause = waiting.backoff(job.job_id, tries, first=PAUSE_SECONDS, most=POST_SECONDS)
             if tries == MOST_TRIES or app.breaker.is_open() or time_left() < pause + POST_SECONDS:
                 raise
         app.sleep(pause)
+    raise AssertionError
 
 
 def _error(kind: str, error: Exception) -> dict[str, str]:
@@ -240,7 +272,7 @@ def _error(kind: str, error: Exception) -> dict[str, str]:
 
 def fal_url(app: App, reference: str) -> str:
     """The URL under which fal reads an input: https as it is, an object of ours by a presigned link."""
-    if not reference.startswith("s3://"):
+    if not is_object(reference):
         return reference
     bucket, _, key = reference.removeprefix("s3://").partition("/")
     return app.images.input_link(bucket, key)

@@ -20,7 +20,7 @@ from nacl.bindings import crypto_core_ed25519_is_valid_point
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
-from shared.errors import InvalidDeliveryError, SigningKeysUnavailableError
+from shared.errors import InvalidDeliveryError, SigningKeysUnavailableError, StaleDeliveryError
 from shared.jobs import Record
 from shared.settings import WebhookSecret
 
@@ -222,7 +222,8 @@ class Verifier:
         """Check everything, cheapest first, and only then read the body; `headers` by lower-case name.
 
         Raises:
-            InvalidDeliveryError: theirs; it is not fal's word about this job, or too old.
+            InvalidDeliveryError: theirs; it is not fal's word about this job.
+            StaleDeliveryError: theirs; it is, but too old.
             SigningKeysUnavailableError: ours; it cannot be checked now, or not with keys that are new enough to say no.
         """
         request_id, user_id, timestamp, signature = (headers.get(HEADER + name, "") for name in HEADERS)
@@ -237,9 +238,12 @@ class Verifier:
             raise InvalidDeliveryError("the delivery belongs to another account")
         target = Target.from_url(job_id, query, self._secret)
         self._check_signature(signed_message(request_id, user_id, timestamp, body), bytes.fromhex(signature))
-        if abs(self._clock() - int(timestamp)) > TOLERANCE:
-            raise InvalidDeliveryError("the delivery is stale")
+        age = self._clock() - int(timestamp)
+        if age < -TOLERANCE:
+            raise InvalidDeliveryError("the delivery is ahead of its time")
         delivery = _load(target, request_id, body)
+        if age > TOLERANCE:
+            raise StaleDeliveryError(delivery)
         self._keys.confirm()
         return delivery
 

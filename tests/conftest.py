@@ -181,7 +181,7 @@ class System:
 
     def hurry(self) -> None:
         """Leave functions the time for one try at fal, and for no second one of their own."""
-        self.context.milliseconds = 25_000
+        self.context.milliseconds = 24_400
 
     def take_time(self) -> None:
         """Leave functions all their time again."""

@@ -75,7 +75,7 @@ def test_a_lost_reply_and_a_lost_payload(system: Any, monkeypatch: pytest.Monkey
 
 def test_a_delivery_for_a_job_that_seemed_not_to_be_at_fal(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """fal's own word is better than our conclusion: the job is settled, and not sent again."""
-    system.hurry()
+    monkeypatch.setattr("shared.submission.MOST_TRIES", 1)
     after_submitting(monkeypatch, fails_with(NotAcceptedError("seemed so")))
     _, job = system.post({"prompt": "p"})
     assert job["status"] == "accepted"
@@ -285,7 +285,7 @@ def test_the_verdict_on_an_attempt_is_not_that_on_the_next(system: Any, monkeypa
 
     monkeypatch.setattr(FalClient, "submit", submit)
     system.fal.add_scripts(Script.model_validate({"result": {"status": 422, "body": {"detail": "no"}}}))
-    system.hurry()
+    monkeypatch.setattr("shared.submission.MOST_TRIES", 1)
     _, job = system.post({"prompt": "p"})
     monkeypatch.setattr(JobTable, "move", race)
     system.fal.advance(2.1)
@@ -316,18 +316,15 @@ def test_a_refusal_after_the_lease_is_noted(system: Any, monkeypatch: pytest.Mon
     """A proven no that comes very late still makes the job accepted, so that it is sent again."""
 
     def outlast_the_lease(*_: Any) -> Any:
-        system.take_time()
         system.fal.clock.move(190)
         assert system.sweep() == 1
-        system.hurry()
         raise NotAcceptedError("refused at last")
 
-    system.hurry()
+    monkeypatch.setattr("shared.submission.MOST_TRIES", 1)
     with monkeypatch.context() as patch:
         patch.setattr(FalClient, "submit", outlast_the_lease)
         _, job = system.post({"prompt": "p"})
     assert (job["status"], job["reason"]) == ("accepted", "retry")
-    system.take_time()
     system.pass_time(180)
     assert system.job(job["job_id"])["status"] == "succeeded"
 

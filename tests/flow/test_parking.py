@@ -155,7 +155,7 @@ def test_a_job_that_alone_is_refused_does_not_hold_up_the_others(
     system: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """fal answers some blocked contents like a locked account: such a job fails in the end, and all others pass."""
-    monkeypatch.setattr("shared.recovery.PROBE_CHOICE", 2)
+    monkeypatch.setattr("shared.submission.MOST_STRIKES", 3)
     gate.status, gate.refuses = 403, lambda request: b"forbidden" in request.content
     _, bad = system.post({"prompt": "forbidden"})
     for _ in range(12):

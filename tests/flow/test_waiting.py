@@ -144,7 +144,7 @@ def test_an_input_that_fal_could_not_read_is_sent_again(system: Any) -> None:
     system.upload(system.put("sketch/a.png"))
     system.fal.advance(10)
     (job,) = system.jobs()
-    assert (job["status"], job["reason"], job["request_id"]) == ("accepted", "input_unread", None)
+    assert (job["status"], job["reason"], job["request_id"]) == ("accepted", "file_download_error", None)
     system.pass_time(300)
     assert system.jobs()[0]["status"] == "succeeded"
     first, second = system.requests()

@@ -13,7 +13,7 @@ import httpx
 
 from shared.app import aws_client
 from shared.downloads import Downloads
-from shared.errors import OutputRefusedError
+from shared.errors import OutputRefusedError, OutputUnfitError
 from shared.images import Images
 
 
@@ -36,7 +36,7 @@ def main() -> None:
                 with downloads.fetch(url, time.monotonic() + 60) as download:
                     images.store(f"{index}.jpg", download.file, download.content_type, "job")
                     told = download.sha256
-            except OutputRefusedError as error:
+            except (OutputRefusedError, OutputUnfitError) as error:
                 told = str(error)
             print(json.dumps({"told": told, "grown": memory("VmHWM") - before}))  # noqa: T201 - for the test
 

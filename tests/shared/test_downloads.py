@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from shared.downloads import Downloads
-from shared.errors import OutputRefusedError, OutputUnavailableError
+from shared.errors import OutputRefusedError, OutputUnavailableError, OutputUnfitError
 from tests.shared.hosts import PUBLIC
 
 PHOTO = (Path(__file__).parent.parent.parent / "events" / "photos" / "rocket.jpg").read_bytes()
@@ -109,7 +109,7 @@ HTML = b"<html><script>alert(1)</script>"
 )
 def test_what_is_no_picture_is_not_kept(content: bytes) -> None:
     """Nothing, text, active content, other files, damaged pictures, packed ones, and ones of monstrous size."""
-    with pytest.raises(OutputRefusedError, match=r"picture|pixels"):
+    with pytest.raises((OutputRefusedError, OutputUnfitError), match=r"picture|pixels"):
         downloads(lambda _: served(content)).fetch(URL, soon())
 
 

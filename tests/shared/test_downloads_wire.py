@@ -14,7 +14,7 @@ import pytest
 from local.fal.certificate import make_certificate
 from shared.app import fal_http
 from shared.downloads import Download, Downloads
-from shared.errors import OutputRefusedError, OutputUnavailableError
+from shared.errors import OutputRefusedError, OutputUnavailableError, OutputUnfitError
 from tests.shared.hosts import FileHost, Say
 
 PHOTO = (Path(__file__).parent.parent.parent / "events" / "photos" / "rocket.jpg").read_bytes()
@@ -115,7 +115,7 @@ REFUSED = {
 @pytest.mark.parametrize("answer", REFUSED.values(), ids=REFUSED)
 def test_what_stays_bad_is_refused(answer: bytes) -> None:
     """What the host says in full and may not be stored."""
-    with FileHost(sends(answer)) as host, pytest.raises(OutputRefusedError):
+    with FileHost(sends(answer)) as host, pytest.raises((OutputRefusedError, OutputUnfitError)):
         fetch(host, time.monotonic() + 10)
 
 

@@ -18,7 +18,7 @@ from shared.errors import (
     UnreadableError,
 )
 from shared.fal import FalClient, read_error
-from shared.jobs import Request
+from shared.jobs import JobError, Request
 
 QUEUE = "https://queue.fal.run"
 ANSWER = {
@@ -132,7 +132,7 @@ def test_an_answer_with_the_id_alone_is_enough() -> None:
     queue = Queue(httpx.Response(200, json={"request_id": "r1"}), httpx.Response(200, json={"status": "COMPLETED"}))
     fal = client(queue)
     request = fal.submit(Endpoint.MAX, {}, "https://api.example")
-    assert fal.status(request) == "COMPLETED"
+    assert fal.status(request).is_completed
     assert str(queue.asked[1].url) == f"{QUEUE}/fal-ai/flux-pro/requests/r1/status"
 
 
@@ -153,7 +153,7 @@ def test_a_gateway_gets_its_own_key_and_fal_never_does(base: str) -> None:
     queue = Queue(httpx.Response(200, json={**ANSWER, "logs": 1}), *answers)
     gateway = client(queue, base, "Bearer")
     request = gateway.submit(Endpoint.MAX, {}, "https://api.example")
-    assert gateway.status(request) == "IN_QUEUE"
+    assert not gateway.status(request).is_completed
     with pytest.raises(UnreadableError):
         gateway.result(request)
     assert gateway.cancel(request) is False
@@ -166,7 +166,7 @@ def test_a_gateway_s_own_urls_stay_as_they_are() -> None:
     url = "https://gateway.example/fal/requests/r1/status?x=1"
     queue = Queue(httpx.Response(200, json={"status": "COMPLETED"}))
     request = REQUEST.model_copy(update={"status_url": url})
-    assert client(queue, "https://gateway.example/fal").status(request) == "COMPLETED"
+    assert client(queue, "https://gateway.example/fal").status(request).is_completed
     assert str(queue.asked[0].url) == url
 
 
@@ -200,18 +200,38 @@ def test_a_status_that_cannot_be_had(answer: httpx.Response | Exception, error: 
         (detail(400, "Request is still in progress"), UnreadableError),
         (httpx.DecodingError("broken gzip"), UnreadableError),
         (detail(422, "refused"), ModelFailedError),
-        (detail(500, "x", **{"X-Fal-Error-Type": "runner_server_error"}), ModelFailedError),
+        (detail(500, "x", **{"X-Fal-Error-Type": "runner_server_error"}), UnreadableError),
         (
             detail(422, [{"loc": ["body", "prompt"], "msg": "bad", "type": "content_policy_violation"}]),
             ModelFailedError,
         ),
-        (httpx.Response(504, json={"detail": "late", "error_type": "request_timeout"}), ModelFailedError),
+        (httpx.Response(504, json={"detail": "late", "error_type": "request_timeout"}), UnreadableError),
     ],
 )
 def test_a_result_that_cannot_be_had(answer: httpx.Response | Exception, error: type[FalError]) -> None:
     """Only what the model or the runner says of itself is final; an ingress speaks in much the same words."""
     with pytest.raises(error):
         client(Queue(answer)).result(REQUEST)
+
+
+@pytest.mark.parametrize("kind", ["internal_error", "downstream_service_error"])
+def test_an_error_that_the_queue_has_told_of(kind: str) -> None:
+    """A 500 is the request's own when the queue says that the request failed, and the host's trouble when not."""
+    answer = httpx.Response(500, json={"detail": "x", "error_type": kind})
+    with pytest.raises(ModelFailedError, match="x"):
+        client(Queue(answer)).result(REQUEST, failed=True)
+    with pytest.raises(UnreadableError):
+        client(Queue(answer)).result(REQUEST)
+
+
+def test_what_the_queue_says_of_a_failed_request() -> None:
+    """Completed is not succeeded: an error with a type is the runner's word, one without is the model's."""
+    runner = {"status": "COMPLETED", "error": "Runner disconnected", "error_type": "runner_disconnected"}
+    model = {"status": "COMPLETED", "error": "Invalid status code: 422"}
+    queue = Queue(*(httpx.Response(200, json=body) for body in (runner, model)))
+    first, second = (client(queue).status(REQUEST) for _ in range(2))
+    assert (first.failed, first.failure) == (True, JobError(type="runner_disconnected", message="Runner disconnected"))
+    assert (second.is_completed, second.failed, second.failure) == (True, True, None)
 
 
 def test_a_url_that_is_none_cannot_be_read() -> None:
