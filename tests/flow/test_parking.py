@@ -10,6 +10,8 @@ from botocore.exceptions import ReadTimeoutError
 from shared import waiting
 from shared.app import App
 from shared.breaker import FAILURES_TO_OPEN, KNOWN_SECONDS, PROBES_TO_CLOSE
+from shared.errors import NotAcceptedError
+from shared.fal import FalClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -229,3 +231,133 @@ def test_a_table_that_does_not_tell_is_no_lock(system: Any, gate: Gate, monkeypa
     monkeypatch.setattr(system.app.client("dynamodb"), "get_item", fail)
     assert system.post({"prompt": "p"})[1]["status"] == "queued"
     assert gate.answers == [200]
+
+
+def test_a_handful_of_refused_contents_does_not_lock_everybody(system: Any, gate: Gate) -> None:
+    """However many such jobs stand in front, the others get their turn as probes."""
+    gate.status, gate.refuses = 403, lambda request: b"forbidden" in request.content
+    for _ in range(6):
+        system.post({"prompt": "forbidden"})
+    system.fal.advance(1)
+    for _ in range(4):
+        system.post({"prompt": "p"})
+    system.pass_time(3600)
+    assert statuses(system)["succeeded"] == 4
+
+
+def test_an_account_that_flaps_fails_no_healthy_job(system: Any, gate: Gate) -> None:
+    """Where one request passes after each unlock, jobs take longer, and none is blamed."""
+    gate.status = 403
+    for _ in range(30):
+        system.post({"prompt": "p"})
+    for minute in range(40):
+        gate.status = None if minute % 2 else 403
+        system.pass_time(60)
+    gate.status = None
+    system.pass_time(1800)
+    assert statuses(system) == {"succeeded": 30}
+
+
+def test_an_outage_is_not_probed_at_the_cost_of_many_jobs(system: Any, gate: Gate) -> None:
+    """A probe that ends in doubt may lose its job: the next comes later and later."""
+    gate.status = 500
+    for _ in range(FAILURES_TO_OPEN + 30):
+        system.post({"prompt": "p"})
+    system.pass_time(2 * 3600)
+    assert statuses(system)["unconfirmed"] <= FAILURES_TO_OPEN + 12
+    gate.status = None
+    system.pass_time(3600)
+    assert statuses(system)["succeeded"] >= 18
+
+
+def test_an_outage_that_parked_nothing_is_over_by_itself(system: Any, gate: Gate) -> None:
+    """With nothing to probe with, the breaker closes: the next job finds out as well as a probe would."""
+    gate.status = 500
+    for _ in range(FAILURES_TO_OPEN):
+        system.post({"prompt": "p"})
+    gate.status = None
+    system.pass_time(180)
+    assert system.post({"prompt": "p"})[1]["status"] == "queued"
+
+
+def test_one_failure_after_an_outage_is_one_failure(system: Any, gate: Gate) -> None:
+    """A container that saw the run of failures which opened the breaker begins to count anew."""
+    gate.status = 500
+    for _ in range(FAILURES_TO_OPEN):
+        system.post({"prompt": "p"})
+    gate.status = None
+    system.pass_time(180)
+    gate.status = 500
+    system.post({"prompt": "p"})
+    assert not another_container(system, gate).breaker.is_open()
+
+
+def test_failed_tries_of_one_submission_count_once(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few jobs in a minute without DNS are no outage of fal."""
+
+    def refuse(*_: object) -> None:
+        raise NotAcceptedError("dns")
+
+    monkeypatch.setattr(FalClient, "submit", refuse)
+    for _ in range(FAILURES_TO_OPEN - 1):
+        system.post({"prompt": "p"})
+    assert not system.app.breaker.is_open()
+    system.post({"prompt": "p"})
+    assert system.app.breaker.is_open()
+
+
+def test_a_parked_job_is_not_due(system: Any, gate: Gate) -> None:
+    """One whose next look was moved by a trouble is parked again, and costs nothing after that."""
+    gate.status = 403
+    _, job = system.post({"prompt": "p"})
+    system.post({"prompt": "p"})
+    system.app.jobs.put_off(job["job_id"], 0)
+    advanced = []
+    for _ in range(4):
+        system.fal.advance(5)
+        advanced.append(system.sweep())
+    assert advanced == [1, 0, 0, 0]
+
+
+def test_probes_come_before_slow_looks(system: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the looks at other jobs take, the minute's probe is sent."""
+    system.fal.change_settings({"queue_seconds": 3000, "concurrency": 100})
+    for _ in range(3):
+        system.post({"prompt": "q"})
+    gate.status = 403
+    system.post({"prompt": "p"})
+    system.post({"prompt": "p"})
+    gate.status = None
+    left: dict[str, int] = {}
+    really = FalClient.status
+
+    def slow(self: FalClient, *arguments: Any) -> Any:
+        left["now"] -= 20_000
+        return really(self, *arguments)
+
+    monkeypatch.setattr(FalClient, "status", slow)
+    monkeypatch.setattr(type(system.context), "get_remaining_time_in_millis", lambda _: left["now"])
+    system.app.threads = 1
+    for _ in range(3):
+        system.fal.clock.move(125)
+        left["now"] = 80_000
+        system.sweep()
+    assert "accepted" not in statuses(system)
+
+
+def test_a_refusal_in_another_thread_is_not_overlooked(system: Any) -> None:
+    """Two threads of one container write at once: whoever read the older state gives way."""
+    breaker = system.app.breaker
+    breaker.note_locked("refused")
+    breaker.note_accepted()
+    breaker.note_accepted()
+    really = breaker._nonce  # noqa: SLF001 - the moment between the reading and the writing
+
+    def interrupted() -> str:
+        breaker._nonce = really  # noqa: SLF001 - once
+        breaker.note_locked("refused meanwhile")
+        return str(really())
+
+    breaker._nonce = interrupted  # noqa: SLF001 - the same
+    breaker.note_accepted()
+    assert breaker.read().is_open
