@@ -1,0 +1,46 @@
+"""What wakes a human is what the code measures and the docs explain."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.template import read_yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def alarms() -> dict[str, dict[str, Any]]:
+    """The template's alarms."""
+    resources = read_yaml((ROOT / "template.yaml").read_text())["Resources"]
+    return {
+        name: resource["Properties"]
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    }
+
+
+def test_each_alarm_is_explained(alarms: dict[str, Any]) -> None:
+    """docs/operating.md has a section for each alarm, with something to do, and for no other."""
+    sections = re.findall(
+        r"^### (\w+)\n(.*?)(?=^##|\Z)", (ROOT / "docs/operating.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert {name for name, _ in sections} == set(alarms)
+    assert [name for name, text in sections if "*Do:*" not in text] == []
+
+
+def test_each_alarm_tells_somebody(alarms: dict[str, Any]) -> None:
+    """Every alarm goes to the topic, and so does its end."""
+    assert len(alarms) >= 9
+    for alarm in alarms.values():
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "Alarms"}]
+
+
+def test_each_alarm_watches_what_is_measured(alarms: dict[str, Any]) -> None:
+    """A metric of our own stands in the code under the name that the alarm has for it."""
+    code = "".join(file.read_text() for folder in ("functions", "shared") for file in (ROOT / folder).glob("*.py"))
+    own = {alarm["MetricName"] for alarm in alarms.values() if alarm["Namespace"] == "Darkroom"}
+    assert len(own) >= 6
+    assert [name for name in own if f'"{name}"' not in code] == []
