@@ -39,6 +39,8 @@ LOOK_SECONDS = 60
 RETENTION = 90 * 24 * 3600
 """Seconds for which a settled job is kept."""
 
+_SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
+
 
 class JobTable:
     """Jobs in DynamoDB. A write whose reply was lost, and which the SDK repeated, is recognised as our own."""
@@ -138,7 +140,7 @@ class JobTable:
                 ),
                 ConditionExpression="attribute_exists(open_shard) AND created_at < :before",
                 ExpressionAttributeNames={"#status": "status", "#error": "error"},
-                ExpressionAttributeValues={name: TypeSerializer().serialize(value) for name, value in values.items()},
+                ExpressionAttributeValues={name: _SERIALIZER.serialize(value) for name, value in values.items()},
             )
 
     def _update(self, job: Job, changes: dict[str, Any]) -> Job:
@@ -156,7 +158,7 @@ class JobTable:
                 UpdateExpression=f"SET {', '.join(sets)}" + (f" REMOVE {', '.join(removes)}" if removes else ""),
                 ConditionExpression="#status = :read_status AND #nonce = :read_nonce",
                 ExpressionAttributeNames={f"#{name}": name for name in {*changes, "status"}},
-                ExpressionAttributeValues={name: TypeSerializer().serialize(value) for name, value in values.items()},
+                ExpressionAttributeValues={name: _SERIALIZER.serialize(value) for name, value in values.items()},
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
@@ -241,11 +243,11 @@ class JobTable:
 
 def _to_item(job: Job) -> dict[str, Any]:
     row = job.model_dump(mode="json", exclude_none=True) | {"open_shard": job.open_shard}
-    return {name: TypeSerializer().serialize(value) for name, value in row.items() if value is not None}
+    return {name: _SERIALIZER.serialize(value) for name, value in row.items() if value is not None}
 
 
 def _from_item(item: Any) -> Job:
-    return Job.model_validate({name: TypeDeserializer().deserialize(value) for name, value in item.items()})
+    return Job.model_validate({name: _DESERIALIZER.deserialize(value) for name, value in item.items()})
 
 
 def _own_write(error: ClientError, nonce: str) -> Job:

@@ -14,7 +14,7 @@ from shared.jobs import LOCKED, Job, JobError, JobStatus, unix_seconds
 from shared.observability import logger
 from shared.submission import TimeLeft, attempt_again, give_up_at
 
-MOST_JOBS = 1000
+MOST_JOBS = 5000
 """How many due jobs one sweep takes up; what it has no time for stays due."""
 MOST_UNPARKED = 200
 """How many parked jobs one sweep sends after a lock, so that they do not all come at once."""
