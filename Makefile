@@ -9,7 +9,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 BIN := .venv/bin
 CODE := functions shared local tests
 
-.PHONY: help demo local test forgeries check format lint types layers template lock clean
+.PHONY: help demo local test simulate forgeries check format lint types layers template lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -23,6 +23,10 @@ local: .venv/local ## the whole service on this machine, in the foreground, for 
 test: .venv/dev ## all tests, with branch coverage
 	@$(BIN)/pytest -n 2 --cov --cov-fail-under=95
 	@$(BIN)/coverage report --include 'functions/*,shared/*' --fail-under 95 --format total >/dev/null
+
+SEEDS ?= 100000
+simulate: .venv/dev ## many random schedules of faults on the whole service, SEEDS=100000
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 COUNT ?= 1000000
 SEED ?= 1

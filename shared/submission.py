@@ -167,6 +167,10 @@ def send(app: App, job: Job, time_left: TimeLeft) -> Job:
         moved = app.jobs.move(job, to, **changes)
     except StatusConflictError as conflict:
         moved = _note_late(app, conflict.job or job, job.attempt, to, changes)
+    except Exception:
+        # A delivery will have to say it; until then this line is all that is known of the request.
+        logger.exception("attempt not noted", job_id=job.job_id, status=to, request=changes.get("request"))
+        raise
     why = moved.error.message if moved.error else None
     log = logger.warning if why else logger.info
     log("job sent", job_id=job.job_id, status=moved.status, reason=moved.reason, attempt=job.attempt, why=why)

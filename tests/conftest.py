@@ -27,6 +27,7 @@ from local.fal import Emulator, EmulatorSettings, EmulatorTransport, ManualClock
 from local.resources import load_template
 from shared.app import App
 from shared.settings import Settings
+from tests.simulation.report import Report
 
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT / "events" / "photos"
@@ -315,9 +316,14 @@ def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Show the figures that tests measured."""
-    figures = [figure for report in terminalreporter.stats.get("passed", []) for figure in report.user_properties]
-    if figures:
-        terminalreporter.section("figures")
+    """Show the figures that tests measured; those of the simulation's parts are added up."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    figures = [figure for report in reports for figure in report.user_properties]
+    simulation = Report()
     for name, value in figures:
-        terminalreporter.write_line(f"{name}: {value}")
+        if name == Report.PROPERTY:
+            simulation.merge(Report.from_json(value))
+    others = [f"{name}: {value}" for name, value in figures if name != Report.PROPERTY]
+    if lines := others + (simulation.lines() if simulation.runs else []):
+        terminalreporter.section("figures")
+        terminalreporter.write_line("\n".join(lines))

@@ -1,0 +1,100 @@
+"""AWS of a run: what it holds at the beginning, and how it is looked at without a call."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from shared.settings import Settings
+from tests.simulation.fal import FAL
+from tests.simulation.stand_in_queue import Queue
+from tests.simulation.stand_ins import Buckets, Secrets, StoredObject, Table
+
+API = "https://api.example"
+INPUTS, OUTPUTS, TABLE, QUEUE = "darkroom-inputs", "darkroom-outputs", "darkroom-jobs", "darkroom-uploads"
+CANARIES = {"fal key": "canary-id:canary-secret", "MAC key": "CANARY-MAC" * 7}
+SECRETS = {
+    "darkroom/fal-key": CANARIES["fal key"],
+    "darkroom/webhook": json.dumps({"url": API, "mac_key": CANARIES["MAC key"]}),
+    "darkroom/tokens": json.dumps({hashlib.sha256(b"canary-token").hexdigest(): "shop"}),
+}
+SETTINGS = Settings.from_environment(
+    {
+        "JOB_TABLE": TABLE,
+        "INPUTS_BUCKET": INPUTS,
+        "OUTPUTS_BUCKET": OUTPUTS,
+        "UPLOAD_OWNER": "shop",
+        "FAL_QUEUE_URL": FAL,
+        "FAL_JWKS_URL": f"{FAL}/.well-known/jwks.json",
+        "FAL_OUTPUT_HOSTS": FAL,
+        "FAL_KEY_SECRET": "darkroom/fal-key",
+        "WEBHOOK_SECRET": "darkroom/webhook",
+        "TOKENS_SECRET": "darkroom/tokens",
+    }
+)
+
+
+class Backend(Protocol):
+    """AWS of one run: its clients, and a look at what they hold that costs no call."""
+
+    def client(self, service: str) -> Any:
+        """The client of a service."""
+        ...
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows of the table."""
+        ...
+
+    def row(self, job_id: str) -> dict[str, Any] | None:
+        """One row."""
+        ...
+
+    def objects(self) -> dict[tuple[str, str], StoredObject]:
+        """All objects of both buckets."""
+        ...
+
+    def messages(self) -> list[str]:
+        """The bodies of messages that still wait."""
+        ...
+
+    def take_dead_letters(self) -> list[str]:
+        """Take the messages that were given up: their bodies."""
+        ...
+
+
+class Memory:
+    """AWS in memory, for one run."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._table, self._buckets, self._queue = Table(TABLE), Buckets(INPUTS, OUTPUTS), Queue(now)
+        self._clients = {
+            "dynamodb": self._table,
+            "s3": self._buckets,
+            "secretsmanager": Secrets(SECRETS),
+            "sqs": self._queue,
+        }
+
+    def client(self, service: str) -> Any:
+        """The client of a service."""
+        return self._clients[service]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows of the table."""
+        return list(self._table.items.values())
+
+    def row(self, job_id: str) -> dict[str, Any] | None:
+        """One row."""
+        return self._table.items.get(job_id)
+
+    def objects(self) -> dict[tuple[str, str], StoredObject]:
+        """All objects of both buckets."""
+        return self._buckets.objects
+
+    def messages(self) -> list[str]:
+        """The bodies of messages that still wait."""
+        return [message.body for message in self._queue.messages]
+
+    def take_dead_letters(self) -> list[str]:
+        """Take the messages that were given up: their bodies."""
+        dead, self._queue.dead = self._queue.dead, []
+        return [message.body for message in dead]

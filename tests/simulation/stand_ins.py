@@ -1,0 +1,239 @@
+"""AWS in memory, for speed: clients with boto3's method names, argument and answer shapes and error codes.
+
+Their methods name every parameter that they honour; another one is a TypeError. What keeps them honest is the slow
+tier, in which the same schedules run on moto and must end in the same state.
+"""
+
+# ruff: noqa: N803 - the parameters are named as AWS names them
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import quote
+
+from botocore.exceptions import ClientError
+
+from tests.simulation.expressions import check_placeholders, comparable, holds, updated
+
+INDEXES = {"by_owner": ("owner", "created_at"), "due": ("open_shard", "check_at")}
+"""The table's indexes as template.yaml has them, keys only: hash and range key."""
+NONE: dict[str, Any] = {}
+
+
+class ConditionalCheckFailedError(ClientError):
+    """A condition did not hold; boto3 gives it as `client.exceptions.ConditionalCheckFailedException`."""
+
+
+def client_error(code: str, operation: str, **more: Any) -> ClientError:
+    """An AWS error as boto3 raises it."""
+    kind = ConditionalCheckFailedError if code == "ConditionalCheckFailedException" else ClientError
+    response: Any = {"Error": {"Code": code, "Message": code}, **more}
+    return kind(response, operation)
+
+
+class Table:
+    """DynamoDB with one table."""
+
+    exceptions = SimpleNamespace(ConditionalCheckFailedException=ConditionalCheckFailedError)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.items: dict[str, dict[str, Any]] = {}
+
+    def put_item(
+        self,
+        *,
+        TableName: str,
+        Item: dict[str, Any],
+        ConditionExpression: str = "",
+        ExpressionAttributeNames: Mapping[str, str] = NONE,
+        ExpressionAttributeValues: Mapping[str, Any] = NONE,
+        ReturnValuesOnConditionCheckFailure: str = "NONE",
+    ) -> dict[str, Any]:
+        """Write an item whole."""
+        guard = _Guard(
+            ConditionExpression,
+            ExpressionAttributeNames,
+            ExpressionAttributeValues,
+            returns_old=ReturnValuesOnConditionCheckFailure == "ALL_OLD",
+        )
+        self._know(TableName)
+        self._checked("PutItem", Item, guard)
+        self.items[Item["job_id"]["S"]] = dict(Item)
+        return {}
+
+    def update_item(
+        self,
+        *,
+        TableName: str,
+        Key: dict[str, Any],
+        UpdateExpression: str,
+        ConditionExpression: str = "",
+        ExpressionAttributeNames: Mapping[str, str] = NONE,
+        ExpressionAttributeValues: Mapping[str, Any] = NONE,
+        ReturnValues: str = "NONE",
+        ReturnValuesOnConditionCheckFailure: str = "NONE",
+    ) -> dict[str, Any]:
+        """Change an item, or make it."""
+        guard = _Guard(
+            ConditionExpression,
+            ExpressionAttributeNames,
+            ExpressionAttributeValues,
+            returns_old=ReturnValuesOnConditionCheckFailure == "ALL_OLD",
+        )
+        self._know(TableName)
+        before = self._checked("UpdateItem", Key, guard, UpdateExpression)
+        after = updated(UpdateExpression, before or Key, ExpressionAttributeNames, ExpressionAttributeValues)
+        self.items[Key["job_id"]["S"]] = after
+        answers: dict[str, dict[str, Any]] = {"NONE": {}, "ALL_NEW": {"Attributes": dict(after)}}
+        return answers[ReturnValues]
+
+    def get_item(self, *, TableName: str, Key: dict[str, Any], ConsistentRead: bool = False) -> dict[str, Any]:
+        """Read an item; here every read is consistent."""
+        del ConsistentRead
+        self._know(TableName)
+        item = self.items.get(Key["job_id"]["S"])
+        return {} if item is None else {"Item": dict(item)}
+
+    def batch_get_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:
+        """Read several items."""
+        ((name, wanted),) = RequestItems.items()
+        self._know(name)
+        found = [self.items.get(key["job_id"]["S"]) for key in wanted["Keys"]]
+        return {"Responses": {name: [dict(item) for item in found if item]}, "UnprocessedKeys": {}}
+
+    def query(
+        self,
+        *,
+        TableName: str,
+        IndexName: str,
+        KeyConditionExpression: str,
+        ExpressionAttributeValues: Mapping[str, Any],
+        ExpressionAttributeNames: Mapping[str, str] = NONE,
+        FilterExpression: str = "",
+        Limit: int | None = None,
+        ScanIndexForward: bool = True,
+        ExclusiveStartKey: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Read one partition of an index, in the order of its range key."""
+        self._know(TableName)
+        names, values = ExpressionAttributeNames, ExpressionAttributeValues
+        texts = (KeyConditionExpression, FilterExpression) if FilterExpression else (KeyConditionExpression,)
+        check_placeholders(texts, names, values)
+        keys = INDEXES[IndexName]
+        rows = [item for item in self.items.values() if all(key in item for key in keys)]
+        rows = [item for item in rows if holds(KeyConditionExpression, item, names, values)]
+
+        def order(item: Mapping[str, Any]) -> Any:
+            return comparable(item[keys[1]]), item["job_id"]["S"]
+
+        rows.sort(key=order, reverse=not ScanIndexForward)
+        if ExclusiveStartKey is not None:
+            start = order(ExclusiveStartKey)
+            rows = [row for row in rows if (order(row) > start if ScanIndexForward else order(row) < start)]
+        page, rest = (rows, []) if Limit is None else (rows[:Limit], rows[Limit:])
+        projected = [{name: row[name] for name in (*keys, "job_id")} for row in page]
+        if FilterExpression:
+            projected = [row for row in projected if holds(FilterExpression, row, names, values)]
+        answer: dict[str, Any] = {"Items": projected, "Count": len(projected)}
+        return answer | {"LastEvaluatedKey": {name: page[-1][name] for name in (*keys, "job_id")}} if rest else answer
+
+    def _know(self, name: str) -> None:
+        if name != self._name:
+            raise client_error("ResourceNotFoundException", "Query")
+
+    def _checked(self, operation: str, key: Mapping[str, Any], guard: "_Guard", *others: str) -> dict[str, Any] | None:
+        """The item as it was, if the write's condition holds."""
+        texts = (*others, guard.condition) if guard.condition else others
+        check_placeholders(texts, guard.names, guard.values)
+        before = self.items.get(key["job_id"]["S"])
+        if guard.condition and not holds(guard.condition, before or {}, guard.names, guard.values):
+            old = {"Item": dict(before)} if before and guard.returns_old else {}
+            raise client_error("ConditionalCheckFailedException", operation, **old)
+        return before
+
+
+@dataclass(frozen=True)
+class _Guard:
+    """The condition of a write."""
+
+    condition: str
+    names: Mapping[str, str]
+    values: Mapping[str, Any]
+    returns_old: bool
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object of a bucket."""
+
+    content: bytes
+    content_type: str = "binary/octet-stream"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class Buckets:
+    """S3."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self.objects: dict[tuple[str, str], StoredObject] = {}
+
+    def put_object(
+        self,
+        *,
+        Bucket: str,
+        Key: str,
+        Body: Any,
+        ContentType: str = "binary/octet-stream",
+        Metadata: Mapping[str, str] = NONE,
+    ) -> dict[str, Any]:
+        """Put an object whole."""
+        self._know(Bucket)
+        content = Body if isinstance(Body, bytes) else Body.read()
+        self.objects[Bucket, Key] = StoredObject(content, ContentType, dict(Metadata))
+        return {"ETag": f'"{hashlib.md5(content).hexdigest()}"'}  # noqa: S324 - S3's own ETag
+
+    def get_object(self, *, Bucket: str, Key: str, Range: str | None = None) -> dict[str, Any]:
+        """Read an object or its first bytes."""
+        self._know(Bucket)
+        found = self.objects.get((Bucket, Key))
+        if found is None:
+            raise client_error("NoSuchKey", "GetObject")
+        content, more = found.content, {}
+        if Range is not None:
+            first, last = (int(part) for part in Range.removeprefix("bytes=").split("-"))
+            if first >= len(content):
+                raise client_error("InvalidRange", "GetObject")
+            part = content[first : last + 1]
+            more = {"ContentRange": f"bytes {first}-{first + len(part) - 1}/{len(content)}"}
+            content = part
+        body = {"Body": io.BytesIO(content), "ContentLength": len(content), "ContentType": found.content_type}
+        return {**body, "Metadata": dict(found.metadata), **more}
+
+    def generate_presigned_url(self, name: str, *, Params: Mapping[str, str], ExpiresIn: int) -> str:
+        """A link that names the object; nobody here checks its signature, though a log line must not hold it."""
+        if name != "get_object":
+            raise NotImplementedError(name)
+        place = f"https://{Params['Bucket']}.s3.amazonaws.com/{quote(Params['Key'])}"
+        return f"{place}?X-Amz-Expires={ExpiresIn}&X-Amz-Signature=signed"
+
+    def _know(self, bucket: str) -> None:
+        if bucket not in self._names:
+            raise client_error("NoSuchBucket", "GetObject")
+
+
+class Secrets:
+    """Secrets Manager."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+
+    def get_secret_value(self, *, SecretId: str) -> dict[str, Any]:
+        """Read a secret."""
+        if SecretId not in self._texts:
+            raise client_error("ResourceNotFoundException", "GetSecretValue")
+        return {"SecretString": self._texts[SecretId]}

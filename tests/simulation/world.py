@@ -1,0 +1,267 @@
+"""The world around the code under test: fal, S3's events, the queue, the clock and clients, in virtual time."""
+
+import json
+import random
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+
+from local.fal import EmulatorSettings, ManualClock
+from shared.waiting import T_MAX
+from tests.simulation.backends import API, CANARIES, INPUTS, QUEUE, SETTINGS, Backend
+from tests.simulation.fal import FAL, Fal
+from tests.simulation.faults import Plan, kinds_of
+from tests.simulation.invariants import Watch
+from tests.simulation.processes import FunctionFailedError, Process, Processes
+from tests.simulation.scenarios import Post, Scenario, Upload
+from tests.simulation.stand_in_queue import VISIBILITY_SECONDS
+
+MINUTE = 60
+SWEEP_LATE = 2 * MINUTE
+"""The sweep after the one that is due may be the one that settles a job whose time is over."""
+BATCH = 5
+POST_AGAIN_SECONDS = (2.0, 10.0, 60.0, 300.0, 1800.0)
+"""When a client whose POST was not answered tries again."""
+INPUT = b"\xff\xd8\xff\xc0\x00\x0b\x08\x00\x10\x00\x10\x01\x01\x11\x00" + bytes(64)
+
+
+class Point(NamedTuple):
+    """A call, at which something may go wrong; `first` in its function's run."""
+
+    number: int
+    operation: str
+    subject: str
+    first: bool
+
+
+@dataclass
+class Client:
+    """Somebody who posts a job, and what the answers were."""
+
+    post: Post
+    answers: list[int] = field(default_factory=list)
+    job_ids: set[str] = field(default_factory=set)
+
+
+class World:
+    """One run."""
+
+    def __init__(self, scenario: Scenario, plan: Plan, backend: Backend, clock: ManualClock) -> None:
+        self.scenario = scenario
+        self.plan = plan
+        self.backend = backend
+        self.clock = clock
+        self.settings = SETTINGS
+        self.canaries = CANARIES
+        self.began_at = clock.now()
+        self.trace: list[tuple[float, str, str, str, str]] = []
+        self.points: list[Point] = []
+        self.clients: list[Client] = []
+        self.events: list[tuple[float, Upload]] = []
+        self.watch = Watch(self)
+        self.fal = Fal(
+            self, EmulatorSettings(public_url=FAL, allow_private_webhooks=True, run_seconds=scenario.run_seconds)
+        )
+        self.transport = httpx.WSGITransport(app=self.fal)
+        self.processes = Processes(self)
+        self._pump = Process(self, "sweep.handler", "queue")
+        self._swept_at = self.began_at
+        self.pauses = 0
+        self._is_over = False
+        self._nonces = 0
+        self._dice = random.Random(scenario.name)  # noqa: S311 - a run that repeats is the purpose
+
+    # What the code under test draws on.
+
+    def nonce(self) -> str:
+        """The next nonce; nobody draws the same one twice."""
+        self._nonces += 1
+        return f"nonce-{self._nonces}"
+
+    def token(self, size: int) -> str:
+        """The next text that looks random."""
+        return self._dice.randbytes(size).hex()
+
+    def next_call(self, process: Process, operation: str, subject: str, *, first: bool) -> str | None:
+        """Number a call, and say what is to go wrong with it."""
+        if self._is_over:
+            return None
+        number = len(self.points) + 1
+        self.points.append(Point(number, operation, subject, first))
+        kind = self.plan.at(number, operation, first=first)
+        if kind is None:
+            after = self.clock.now() - self.began_at
+            kind = next((one.kind for one in self.scenario.outages if one.hits(operation, after)), None)
+        if kind is not None and kind not in kinds_of(operation):
+            raise ValueError(f"call {number} is {process.name}'s {operation}, to which {kind} cannot happen")
+        return kind
+
+    def note(self, process: str, operation: str, subject: str, outcome: str) -> None:
+        """Add a line to the trace."""
+        self.trace.append((self.clock.now() - self.began_at, process, operation, subject, outcome))
+
+    # Time.
+
+    def run(self) -> None:
+        """Let everything happen until all is settled or T_MAX is over."""
+        for submission in self.scenario.submissions:
+            self._begin(submission)
+        whole = T_MAX + SWEEP_LATE + max(one.at for one in self.scenario.submissions)
+        self.run_until(self.began_at + whole, whole=True)
+        if dead := self.backend.take_dead_letters():
+            # When all is well again, somebody looks at what was given up, and gives it back to the queue.
+            self.run_until(self.began_at + max((one.at + one.seconds for one in self.scenario.outages), default=0.0))
+            for body in dead:
+                self._send(body)
+            self.run_until(self.clock.now() + T_MAX + SWEEP_LATE, whole=True)
+        self._is_over = True
+
+    def run_until(self, target: float, *, whole: bool = False) -> None:
+        """Let everything happen that is due until then; with `whole` stop where nothing more will happen."""
+        schedule = self.fal.schedule
+        while True:
+            schedule.run_due()
+            sweep_at, due = self._next_sweep(), schedule.next_due()
+            moments = [moment for moment in (sweep_at, due) if moment is not None and moment <= target]
+            if not moments:
+                break
+            moment = min(moments)
+            self.clock.move(max(0.0, moment - self.clock.now()))
+            if moment == sweep_at:
+                self._swept_at = moment
+                self._sweep()
+        if not whole or self._next_sweep() is not None:
+            self.clock.move(max(0.0, target - self.clock.now()))
+
+    def _next_sweep(self) -> float | None:
+        """The next minute in which a job is due; the minutes before it would find nothing."""
+        due = [int(row["check_at"]["N"]) for row in self.backend.rows() if "check_at" in row and "open_shard" in row]
+        if not due:
+            return None
+        earliest = max(min(due), self._swept_at + 1, self.clock.now())
+        return self.began_at + -((self.began_at - earliest) // MINUTE) * MINUTE
+
+    def _sweep(self) -> None:
+        try:
+            self.processes.invoke("sweep.handler", {})
+        except FunctionFailedError:
+            return
+
+    # Uploads.
+
+    def _begin(self, submission: Upload | Post) -> None:
+        at = self.clock.now() + submission.at
+        if isinstance(submission, Upload):
+            for delay in (0.0, *submission.copies):
+                self.fal.schedule.at(at + delay, lambda: self._send_event(submission))
+            self.events.append((at, submission))
+            s3 = self.backend.client("s3")
+            s3.put_object(Bucket=INPUTS, Key=submission.key, Body=INPUT, ContentType="image/jpeg")
+            return
+        if "image_url" in submission.fields:
+            self.backend.client("s3").put_object(Bucket=INPUTS, Key=submission.fields["image_url"], Body=INPUT)
+        client = Client(submission)
+        self.clients.append(client)
+        for delay in (0.0, *submission.copies):
+            self.fal.schedule.at(at + delay, lambda: self._post(client, POST_AGAIN_SECONDS))
+
+    def _send_event(self, upload: Upload) -> None:
+        item = {"key": upload.key, "size": len(INPUT), "etag": "e", "sequencer": upload.version}
+        detail = {"bucket": {"name": INPUTS}, "object": item}
+        event = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+        self._send(json.dumps(event))
+
+    def _send(self, body: str) -> None:
+        self.backend.client("sqs").send_message(QueueUrl=QUEUE, MessageBody=body)
+        self.fal.schedule.at(self.clock.now(), self._pump_queue)
+
+    def _pump_queue(self) -> None:
+        sqs = self.backend.client("sqs")
+        messages = sqs.receive_message(QueueUrl=QUEUE, MaxNumberOfMessages=BATCH).get("Messages", [])
+        if not messages:
+            return
+        # Whatever is still there when its visibility ends comes again.
+        self.fal.schedule.at(self.clock.now() + VISIBILITY_SECONDS + 1, self._pump_queue)
+        records = [
+            {"messageId": message["MessageId"], "body": message["Body"], "eventSource": "aws:sqs"}
+            for message in messages
+        ]
+        try:
+            answer = self.processes.invoke("submit.from_upload", {"Records": records})
+        except FunctionFailedError:
+            return
+        failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
+        done = [message for message in messages if message["MessageId"] not in failed]
+        for message in done:
+            self.watch.deleted(message["Body"])
+        if done:
+            self._delete(sqs, done)
+
+    def _delete(self, sqs: Any, messages: list[dict[str, Any]]) -> None:
+        if self.next_call(self._pump, "sqs.delete_message_batch", "", first=False) is not None:
+            self.note("queue", "sqs.delete_message_batch", "", "! lost")
+            return
+        entries = [
+            {"Id": str(index), "ReceiptHandle": message["ReceiptHandle"]} for index, message in enumerate(messages)
+        ]
+        sqs.delete_message_batch(QueueUrl=QUEUE, Entries=entries)
+        self.note("queue", "sqs.delete_message_batch", "", "done")
+
+    # Clients.
+
+    def _post(self, client: Client, again: tuple[float, ...]) -> None:
+        headers = {"content-type": "application/json"}
+        if client.post.key:
+            headers["idempotency-key"] = client.post.key
+        event = http_event("POST", f"{API}/jobs", headers, json.dumps(client.post.fields).encode())
+        event["requestContext"]["authorizer"] = {"lambda": {"owner": "shop"}}
+        try:
+            answer = self.processes.invoke("submit.from_api", event)
+            status = int(answer["statusCode"])
+        except FunctionFailedError:
+            status = 502
+        client.answers.append(status)
+        self.note("client", "POST /jobs", "", str(status))
+        if status < 500:
+            if status == 202:
+                client.job_ids.add(json.loads(answer["body"])["job_id"])
+            return
+        if again and client.post.key:
+            self.fal.schedule.after(again[0], lambda: self._post(client, again[1:]))
+
+    def read(self, job_id: str) -> str:
+        """The job's status as its owner reads it."""
+        event = http_event("GET", f"{API}/jobs/{job_id}", {}, b"")
+        event["requestContext"]["authorizer"] = {"lambda": {"owner": "shop"}}
+        return str(json.loads(self.processes.invoke("jobs.handler", event)["body"])["status"])
+
+    # Deliveries.
+
+    def call_back(self, url: str, headers: dict[str, str], body: bytes) -> int:
+        """Hand a webhook call to the callback function, and give the status that it answers."""
+        event = http_event("POST", url, headers, body)
+        event["pathParameters"] = {"job_id": urlsplit(url).path.rpartition("/")[2]}
+        try:
+            status = int(self.processes.invoke("callback.handler", event)["statusCode"])
+        except FunctionFailedError:
+            status = 502
+        self.note("fal", "delivery", urlsplit(url).path.rpartition("/")[2], str(status))
+        return status
+
+
+def http_event(method: str, url: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+    """An HTTP API event of payload format 2.0."""
+    parts = urlsplit(url)
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": parts.path,
+        "rawQueryString": parts.query,
+        "headers": {name.lower(): value for name, value in headers.items()},
+        "queryStringParameters": dict(parse_qsl(parts.query, keep_blank_values=True)),
+        "requestContext": {"http": {"method": method, "path": parts.path}, "stage": "$default"},
+        "body": body.decode() if body else None,
+        "isBase64Encoded": False,
+    }
