@@ -5,7 +5,8 @@ import json
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from shared.settings import Settings
+from shared.settings import Settings, WebhookSecret
+from shared.webhooks import Target
 from tests.simulation.fal import FAL
 from tests.simulation.stand_in_queue import Queue
 from tests.simulation.stand_ins import Buckets, Secrets, StoredObject, Table
@@ -18,6 +19,8 @@ SECRETS = {
     "darkroom/webhook": json.dumps({"url": API, "mac_key": CANARIES["MAC key"]}),
     "darkroom/tokens": json.dumps({hashlib.sha256(b"canary-token").hexdigest(): "shop"}),
 }
+NOBODY = Target("f" * 32, 1).url(WebhookSecret.model_validate_json(SECRETS["darkroom/webhook"]))
+"""A webhook URL of ours about a job that was never made."""
 SETTINGS = Settings.from_environment(
     {
         "JOB_TABLE": TABLE,

@@ -31,6 +31,7 @@ ENDPOINT = "https://aws.example"
 PAGE = "<html><head><title>502 Bad Gateway</title></head></html>"
 LOCKED = {"detail": "User is locked. Reason: Exhausted balance."}
 NOT_TAKEN: dict[str, tuple[int, Any]] = {
+    "typed500": (500, {"detail": "Internal server error", "error_type": "internal_error"}),
     "status429": (429, {"detail": "Too many requests"}),
     "status503": (503, {"detail": "Service unavailable"}),
     "status403": (403, LOCKED),

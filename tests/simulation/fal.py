@@ -101,6 +101,7 @@ class Fal(Emulator):
                 self._world.watch.forged(self._world.call_back, url, forged_headers, forged_body)
             other = url.replace("?attempt=", "?attempt=1")
             self._world.watch.forged(self._world.call_back, other, headers, body)
+            self._world.watch.misdirected(self._world.call_back, self._world.nobody, headers, body)
         if way == "lost":
             return 200
         if way == "late":
@@ -114,6 +115,8 @@ class Fal(Emulator):
             raise httpx.ReadTimeout("no answer in time")
         if way == "twice":
             self._call(url, headers, body)
+        if way == "echoed":
+            self._call_later(LATE_SECONDS, url, headers, body)
         if way == "contradicted":
             self._call_later(LATER_SECONDS, url, *self._contradiction(headers, body))
         return status

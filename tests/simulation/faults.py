@@ -30,7 +30,7 @@ POST_KINDS = (
     "taken_unreadable",
     *WAITS,
 )
-GET_KINDS = ("crash_before", "crash_after", "refused", "page502", "cut", "slow", *WAITS)
+GET_KINDS = ("crash_before", "crash_after", "refused", "page502", "typed500", "cut", "slow", *WAITS)
 DELETE_KINDS = ("reply_lost", "throttled")
 
 NAMES = tuple(dict.fromkeys((*AWS_WRITE, *POST_KINDS, *GET_KINDS)))

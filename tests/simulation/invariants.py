@@ -106,6 +106,11 @@ class Watch:
         if status < 300 or (world.pauses == pauses and (cost or changed)):
             self.found("I7", f"a forged delivery was answered {status} and made {sorted(cost) or 'a change'}")
 
+    def misdirected(self, call_back: Callable[..., int], url: str, headers: dict[str, str], body: bytes) -> None:
+        """Make a true call about a job that is not there: fal is not to think that it arrived."""
+        if call_back(url, headers, body) < 400:
+            self.found("I8", "a delivery about no job was answered as if it had been taken")
+
     def _missing(self, key: str, version: str) -> int:
         expected = sum(any(pattern.matches(key) for pattern in preset.uploads) for preset in PRESETS.values())
         rows = (plain(item) for item in self._world.backend.rows() if "upload" in item)
@@ -150,6 +155,12 @@ class Watch:
     def _judge_settled(self, job: dict[str, Any]) -> None:
         if job["status"] not in SETTLED:
             self.found("I2", f"job {job['job_id']} is still {job['status']} ({job.get('reason')})")
+        world = self._world
+        in_doubt = (job.get("error") or {}).get("type") in {"no_word_from_fal", "reply_lost"}
+        # A process that died, or that could not write what it knew, leaves a doubt behind it.
+        troubled = any(step[4].startswith(("crashed", "raise")) for step in world.trace)
+        if in_doubt and not troubled and all(point.operation != "fal.submit" for point in world.points):
+            self.found("lost", f"job {job['job_id']} was given up as in doubt, and was never sent")
 
     def _judge_outputs(self, job: dict[str, Any], requests: "list[Request]") -> None:
         if job["status"] != "succeeded":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
+from local.resources import load_template
 from shared.app import App
 from tests.simulation.calls import FaultyClient, FaultyTransport
 from tests.simulation.faults import WAIT_SECONDS, CrashError
@@ -16,13 +17,7 @@ from tests.simulation.faults import WAIT_SECONDS, CrashError
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-TIMEOUTS = {
-    "submit.from_upload": 150,
-    "submit.from_api": 30,
-    "callback.handler": 30,
-    "jobs.handler": 30,
-    "sweep.handler": 60,
-}
+TIMEOUTS = {one.handler.removeprefix("functions."): one.timeout for one in load_template().functions.values()}
 """Seconds that each function may run, as template.yaml says."""
 
 

@@ -9,15 +9,15 @@ from shared.settings import PRESETS_FILE
 
 Fate = Literal["ok", "error", "payload_error", "download_error", "runner_error", "large", "never_started"]
 """What fal makes of a request that it took."""
-Way = Literal["prompt", "lost", "twice", "late", "contradicted", "error_first"]
+Way = Literal["prompt", "lost", "twice", "echoed", "late", "contradicted", "error_first"]
 """How a request's delivery comes."""
 FATES: tuple[tuple[Fate, ...], tuple[int, ...]] = (
     ("ok", "error", "payload_error", "download_error", "runner_error", "large", "never_started"),
     (12, 3, 3, 3, 3, 3, 1),
 )
 WAYS: tuple[tuple[Way, ...], tuple[int, ...]] = (
-    ("prompt", "lost", "twice", "late", "contradicted", "error_first"),
-    (4, 1, 1, 1, 1, 1),
+    ("prompt", "lost", "twice", "echoed", "late", "contradicted", "error_first"),
+    (4, 1, 1, 1, 1, 1, 1),
 )
 """What random runs choose from, and how often."""
 PROMPT = "CANARY-PROMPT"
@@ -75,6 +75,11 @@ class Scenario:
     forged: bool = False
     outages: tuple[Outage, ...] = ()
 
+    @property
+    def is_rough(self) -> bool:
+        """Whether more happens than to one job on its own."""
+        return len(self.submissions) > 1 or bool(self.outages)
+
 
 SCENARIOS = {
     scenario.name: scenario
@@ -101,6 +106,23 @@ SCENARIOS = {
         Scenario("forged", (Post(),), forged=True),
         Scenario("input-unread", (Upload(),), fates=("download_error", "download_error")),
         Scenario("in-doubt", (Upload("again/photo.jpg"),), outages=(Outage("fal.submit", "sent_not_taken", 0, 60),)),
+        Scenario("input-unread-echoed", (Upload(),), fates=("download_error",), ways=("echoed",), run_seconds=400.0),
+        Scenario(
+            "in-doubt-and-slow",
+            (Upload("again/photo.jpg"),),
+            run_seconds=3000.0,
+            outages=(Outage("fal.submit", "taken_reply_cut", 0, 30),),
+        ),
+        Scenario(
+            "keys-blip",
+            (Post(),),
+            outages=(Outage("fal.submit", "taken_reply_cut", 0, 30), Outage("fal.keys", "refused", 0, 60)),
+        ),
+        Scenario(
+            "deaf-for-minutes",
+            (Post(),),
+            outages=(Outage("fal.submit", "taken_reply_cut", 0, 30), Outage("dynamodb.", "throttled", 1, 400)),
+        ),
         Scenario("locked", (Upload(), Post(at=30.0)), outages=(Outage("fal.submit", "status403", 0, 7200),)),
         Scenario("locked-for-days", (Post(),), outages=(Outage("fal.submit", "status403", 0, 6 * 86_400),)),
         Scenario("fal-down", (Upload(), Post(at=30.0)), outages=(Outage("fal.", "refused", 0, 5 * 3600),)),
@@ -130,8 +152,20 @@ OUTAGES = (
 """What may be out for a while in random runs."""
 
 
+ROUGH = 0.06
+"""The share of random runs with several jobs, outages and many faults; they take several times as long."""
+
+
 def random_scenario(dice: random.Random, name: str, most_jobs: int) -> Scenario:
-    """One to `most_jobs` submissions with whatever can happen to them."""
+    """A submission, or in rough runs up to `most_jobs`, with whatever can happen to them."""
+    if dice.random() >= ROUGH:
+        return Scenario(
+            name,
+            (_random_submission(dice, 0),),
+            fates=tuple(dice.choices(*FATES, k=1)),
+            ways=tuple(dice.choices(*WAYS, k=1)),
+            forged=dice.random() < ROUGH,
+        )
     submissions = tuple(_random_submission(dice, index) for index in range(dice.randint(1, most_jobs)))
     return Scenario(
         name,

@@ -10,7 +10,7 @@ import httpx
 
 from local.fal import EmulatorSettings, ManualClock
 from shared.waiting import T_MAX
-from tests.simulation.backends import API, CANARIES, INPUTS, QUEUE, SETTINGS, Backend
+from tests.simulation.backends import API, CANARIES, INPUTS, NOBODY, QUEUE, SETTINGS, Backend
 from tests.simulation.fal import FAL, Fal
 from tests.simulation.faults import Plan, kinds_of
 from tests.simulation.invariants import Watch
@@ -55,6 +55,7 @@ class World:
         self.clock = clock
         self.settings = SETTINGS
         self.canaries = CANARIES
+        self.nobody = NOBODY
         self.began_at = clock.now()
         self.trace: list[tuple[float, str, str, str, str]] = []
         self.points: list[Point] = []
