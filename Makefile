@@ -7,9 +7,9 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
 BIN := .venv/bin
-CODE := functions shared local tests
+CODE := functions shared local tests benchmarks
 
-.PHONY: help demo local test simulate forgeries check format lint types layers template lock clean
+.PHONY: help demo local test simulate benchmark forgeries check format lint types layers template lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -27,6 +27,9 @@ test: .venv/dev ## all tests, with branch coverage
 SEEDS ?= 100000
 simulate: .venv/dev ## many random schedules of faults on the whole service, SEEDS=100000
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+benchmark: .venv/dev ## what a sweep does and costs with 100,000 open jobs
+	@POWERTOOLS_METRICS_DISABLED=true $(BIN)/python -m benchmarks.sweep
 
 COUNT ?= 1000000
 SEED ?= 1

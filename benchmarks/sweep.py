@@ -118,7 +118,11 @@ def measure(*, due: int) -> str:
     advanced = sweep.handler({}, context)["advanced"]
     seconds = time.monotonic() - began
     # A row of 1.3 KB takes two write units, and its move in the index one for each of the two places.
-    units = table.calls["GetItem"] * READ_UNIT + table.calls["Query"] * READ_UNIT + table.calls["UpdateItem"] * 4 * WRITE_UNIT
+    units = (
+        table.calls["GetItem"] * READ_UNIT
+        + table.calls["Query"] * READ_UNIT
+        + table.calls["UpdateItem"] * 4 * WRITE_UNIT
+    )
     calls = ", ".join(f"{count} {name}" for name, count in sorted(table.calls.items()))
     return f"{due:>7,} due: {advanced:>5,} jobs in {seconds:5.1f} s; {calls}; ${units:.6f}"
 

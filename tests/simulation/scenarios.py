@@ -123,7 +123,7 @@ SCENARIOS = {
             (Post(),),
             outages=(Outage("fal.submit", "taken_reply_cut", 0, 30), Outage("dynamodb.", "throttled", 1, 400)),
         ),
-        Scenario("locked", (Upload(), Post(at=30.0)), outages=(Outage("fal.submit", "status403", 0, 7200),)),
+        Scenario("locked", (Upload(), Post(at=30.0)), outages=(Outage("fal.submit", "status403", 0, 900),)),
         Scenario("locked-for-days", (Post(),), outages=(Outage("fal.submit", "status403", 0, 6 * 86_400),)),
         Scenario("fal-down", (Upload(), Post(at=30.0)), outages=(Outage("fal.", "refused", 0, 5 * 3600),)),
         Scenario("files-down", (Post(),), outages=(Outage("fal.file", "page502", 0, 3 * 3600),)),

@@ -19,6 +19,9 @@ from tests.simulation.scenarios import Post, Scenario, Upload
 from tests.simulation.stand_in_queue import VISIBILITY_SECONDS
 
 MINUTE = 60
+PARKED_BY_THE_MINUTE = 1800
+PARKED_LATER = 7200
+"""Until when parked jobs are looked for each minute, and how often after that; seconds."""
 SWEEP_LATE = 2 * MINUTE
 """The sweep after the one that is due may be the one that settles a job whose time is over."""
 BATCH = 5
@@ -137,10 +140,17 @@ class World:
             self.clock.move(max(0.0, target - self.clock.now()))
 
     def _next_sweep(self) -> float | None:
-        """The next minute in which a job is due; the minutes before it would find nothing."""
-        due = [int(row["check_at"]["N"]) for row in self.backend.rows() if "check_at" in row and "open_shard" in row]
-        if not due:
+        """The next minute in which a job is due; the minutes before it would find nothing.
+
+        Parked jobs are looked for each minute; where that goes on for hours, now and then stands for it.
+        """
+        rows = [row for row in self.backend.rows() if "check_at" in row and "open_shard" in row]
+        if not rows:
             return None
+        due = [int(row["check_at"]["N"]) for row in rows]
+        if any(row["open_shard"]["S"].startswith("parked") for row in rows):
+            is_long = self.clock.now() - self.began_at > PARKED_BY_THE_MINUTE
+            due.append(int(self._swept_at + (PARKED_LATER if is_long else MINUTE)))
         earliest = max(min(due), self._swept_at + 1, self.clock.now())
         return self.began_at + -((self.began_at - earliest) // MINUTE) * MINUTE
 
