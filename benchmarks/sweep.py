@@ -1,4 +1,4 @@
-"""What a sweep does and costs with very many open jobs: the real handler, against stand-ins that answer as slowly as AWS.
+"""What a sweep does and costs with very many open jobs: the real handler, against stand-ins as slow as AWS.
 
 `make benchmark` runs it. Assumed are 6 ms for a call to DynamoDB and 150 ms for one to fal, and on-demand prices of
 us-east-1 (AWS docs: DynamoDB pricing): $0.125 per million read units, $0.625 per million write units.
@@ -6,7 +6,6 @@ us-east-1 (AWS docs: DynamoDB pricing): $0.125 per million read units, $0.625 pe
 
 import collections
 import logging
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -102,7 +101,7 @@ def measure(*, due: int) -> str:
     clients = {"dynamodb": table, "secretsmanager": Secrets({}), "s3": None}
     http = httpx.Client(transport=httpx.MockTransport(answer_slowly))
     app = App(Settings.from_environment(SETTINGS), client=clients.__getitem__, http=http, now=lambda: NOW)
-    sweep.app = lambda: app
+    vars(sweep)["app"] = lambda: app
     began = time.monotonic()
 
     def left() -> int:
@@ -118,11 +117,8 @@ def measure(*, due: int) -> str:
     advanced = sweep.handler({}, context)["advanced"]
     seconds = time.monotonic() - began
     # A row of 1.3 KB takes two write units, and its move in the index one for each of the two places.
-    units = (
-        table.calls["GetItem"] * READ_UNIT
-        + table.calls["Query"] * READ_UNIT
-        + table.calls["UpdateItem"] * 4 * WRITE_UNIT
-    )
+    reads, writes = table.calls["GetItem"] + table.calls["Query"], 4 * table.calls["UpdateItem"]
+    units = reads * READ_UNIT + writes * WRITE_UNIT
     calls = ", ".join(f"{count} {name}" for name, count in sorted(table.calls.items()))
     return f"{due:>7,} due: {advanced:>5,} jobs in {seconds:5.1f} s; {calls}; ${units:.6f}"
 
@@ -136,4 +132,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
