@@ -201,6 +201,9 @@ def _post(app: App, job: Job, time_left: TimeLeft) -> tuple[JobStatus, dict[str,
     except Exception as error:  # noqa: BLE001 - nothing was sent, and the job must not seem to be at fal
         logger.exception("attempt not prepared", job_id=job.job_id)
         return _retry(app, job, error)
+    if time_left() < POST_SECONDS:
+        # A function that ends in the middle of a POST would leave the job in doubt.
+        return _retry(app, job, NotAcceptedError("there was no time left to send it"))
     try:
         request = _try(app, job, submit_to_fal, time_left)
     except RefusedError as error:
@@ -251,23 +254,19 @@ def _prepare(app: App, job: Job) -> Callable[[], Request]:
 
 
 def _try(app: App, job: Job, submit_to_fal: Callable[[], Request], time_left: TimeLeft) -> Request:
-    """Submit, and once more after a pause where that provably did not reach fal's queue and there is time.
-
-    A function that ends in the middle of a POST would leave the job in doubt.
-    """
-    for tries in range(1, MOST_TRIES + 1):
-        if time_left() < POST_SECONDS:
-            raise NotAcceptedError("there was no time left to send it")
+    """Submit, and again after a pause where that provably did not reach fal's queue and there is time."""
+    tries = 0
+    while True:
         try:
             return submit_to_fal()
         except ProviderLockedError:
             raise
         except NotAcceptedError:
+            tries += 1
             pause = waiting.backoff(job.job_id, tries, first=PAUSE_SECONDS, most=POST_SECONDS)
             if tries == MOST_TRIES or app.breaker.is_open() or time_left() < pause + POST_SECONDS:
                 raise
         app.sleep(pause)
-    raise AssertionError
 
 
 def _error(kind: str, error: Exception) -> dict[str, str]:

@@ -361,3 +361,12 @@ def test_a_refusal_in_another_thread_is_not_overlooked(system: Any) -> None:
     breaker._nonce = interrupted  # noqa: SLF001 - the same
     breaker.note_accepted()
     assert breaker.read().is_open
+
+
+def test_a_function_without_time_is_no_outage(system: Any) -> None:
+    """Jobs that are left to a later turn say nothing about fal."""
+    system.context.milliseconds = 20_000
+    for _ in range(FAILURES_TO_OPEN):
+        system.post({"prompt": "p"})
+    assert statuses(system) == {"accepted": FAILURES_TO_OPEN}
+    assert not system.app.breaker.is_open()

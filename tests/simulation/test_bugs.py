@@ -5,12 +5,14 @@ from itertools import chain, islice
 
 import pytest
 
-from tests.simulation.bugs import BUGS
+from tests.simulation import bugs_of_deliveries, bugs_of_outputs, bugs_of_payment, bugs_of_rows
 from tests.simulation.exhaustive import schedules
+from tests.simulation.planting import BUGS
 from tests.simulation.runs import Outcome, run
 from tests.simulation.sandbox import Sandbox, sandbox
 from tests.simulation.scenarios import SCENARIOS
 
+MODULES = (bugs_of_deliveries, bugs_of_outputs, bugs_of_payment, bugs_of_rows)
 MOST_RUNS = 3000
 """A fifth of what a test run does without bugs."""
 
@@ -48,3 +50,9 @@ def test_a_planted_bug_is_found(
             )
             return
     pytest.fail(f"{name} was not found in {MOST_RUNS} runs")
+
+
+def test_many_bugs_are_planted() -> None:
+    """Every module of bugs adds its own to the list."""
+    assert {plant.__module__ for plant in BUGS.values()} == {module.__name__ for module in MODULES}
+    assert len(BUGS) >= 36
