@@ -65,20 +65,6 @@ def statuses(system: Any) -> dict[str, int]:
     return {status: found.count(status) for status in set(found)}
 
 
-def test_uploads_during_an_hour_s_lock(system: Any, gate: Gate) -> None:
-    """None fails, fal is asked 61 times at most, and all are edited afterwards, each paid once."""
-    gate.status = 403
-    for number in range(60):
-        assert system.upload(system.put(f"sketch/{number}.png")) == []
-        system.pass_time(60)
-    assert statuses(system) == {"accepted": 60}
-    assert len(gate.answers) <= 61
-    gate.status = None
-    system.pass_time(600)
-    assert statuses(system) == {"succeeded": 60}
-    assert len(system.requests()) == 60
-
-
 @pytest.mark.parametrize("status", [401, 402, 403])
 def test_each_refusal_of_the_account_parks(system: Any, gate: Gate, status: int) -> None:
     """A refused job waits with its reason shown, the next ones are not sent at all, and the API says 202 to each."""
@@ -261,13 +247,13 @@ def test_an_account_that_flaps_fails_no_healthy_job(system: Any, gate: Gate) -> 
 def test_an_outage_is_not_probed_at_the_cost_of_many_jobs(system: Any, gate: Gate) -> None:
     """A probe that ends in doubt may lose its job: the next comes later and later."""
     gate.status = 500
-    for _ in range(FAILURES_TO_OPEN + 30):
+    for _ in range(FAILURES_TO_OPEN + 10):
         system.post({"prompt": "p"})
-    system.pass_time(2 * 3600)
-    assert statuses(system)["unconfirmed"] <= FAILURES_TO_OPEN + 12
-    gate.status = None
     system.pass_time(3600)
-    assert statuses(system)["succeeded"] >= 18
+    assert FAILURES_TO_OPEN < statuses(system)["unconfirmed"] <= FAILURES_TO_OPEN + 7
+    gate.status = None
+    system.pass_time(1800)
+    assert statuses(system)["succeeded"] >= 3
 
 
 def test_an_outage_that_parked_nothing_is_over_by_itself(system: Any, gate: Gate) -> None:
