@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import TypeDeserializer
 
 from shared.jobs import MOVES, JobStatus
-from shared.waiting import ATTEMPT
+from shared.waiting import ATTEMPT, LEASE
 from tests.simulation.scenarios import PRESETS, PROMPT
 
 if TYPE_CHECKING:
@@ -185,7 +185,8 @@ class Watch:
         for earlier, later in pairwise(requests):
             failed = earlier.outcome is not None and not earlier.outcome.succeeded
             over = earlier.completed_at is not None and earlier.completed_at <= later.submitted_at
-            if not (failed and over) and later.submitted_at - earlier.submitted_at < ATTEMPT:
+            # An attempt's time begins with its claim, and its function has the lease to send it.
+            if not (failed and over) and later.submitted_at - earlier.submitted_at < ATTEMPT - LEASE:
                 self.found("I1", f"job {job['job_id']} was sent again while {earlier.id} lived")
         paid = [request for request in requests if request.outcome and request.outcome.units]
         if len(paid) > 1 and job.get("on_unknown") != "resubmit":
