@@ -125,6 +125,9 @@ def _read(app: App, delivery: Delivery, job: Job) -> tuple[JobStatus, dict[str, 
 
 def _end(app: App, job: Job, error: JobError) -> tuple[JobStatus, dict[str, Any]]:
     """What follows an error at fal: the job fails, unless it was one of waiting too long, and cost nothing."""
+    if job.reason == error.type:
+        # A copy of the word after which it waits to be sent again.
+        return JobStatus.ACCEPTED, {}
     references = job.arguments.image_references()
     link_died = error.type == UNREAD_INPUT and bool(references) and all(map(is_object, references))
     done = job.status is JobStatus.STORING or job.resubmits >= MOST_RESUBMITS
@@ -197,10 +200,8 @@ def store(app: App, result: Result, job: Job) -> tuple[JobStatus, dict[str, Any]
     except OutputUnfitError as error:
         if job.looks >= MOST_UNFIT:
             return JobStatus.FAILED, _unstored(result, "output_refused", error) | {"seed": seed}
-        return JobStatus.STORING, _unstored(result, "output_unfit", error) | {
-            "seed": seed,
-            "check_at": _again(app, job),
-        }
+        late = {"seed": seed, "check_at": _again(app, job)}
+        return JobStatus.STORING, _unstored(result, "output_unfit", error) | late
     except OutputRefusedError as error:
         # The URLs stay with the job: what was paid for can still be fetched by hand.
         return JobStatus.FAILED, _unstored(result, "output_refused", error) | {"seed": seed}

@@ -176,6 +176,21 @@ def test_an_input_that_can_never_be_read_fails_the_job(system: Any) -> None:
     assert len(system.requests()) == MOST_RESUBMITS + 1
 
 
+def test_the_same_word_again_does_not_cost_the_last_attempt(system: Any) -> None:
+    """With no attempt to follow the next one, a copy of the word that led to it changes nothing."""
+    system.fal.add_scripts(*unread(MOST_RESUBMITS))
+    system.upload(system.put("sketch/a.png"))
+    while len(system.deliveries) < MOST_RESUBMITS:
+        system.pass_time(60)
+    (job,) = system.jobs()
+    assert job["status"] == "accepted"
+    before = system.row(job["job_id"])
+    assert system.call_back(*system.deliveries[-1]) == 200
+    assert system.row(job["job_id"]) == before
+    system.pass_time(3600, 300)
+    assert system.jobs()[0]["status"] == "succeeded"
+
+
 def test_a_foreign_image_that_cannot_be_read_fails_at_once(system: Any) -> None:
     """A caller's own URL is not ours to renew."""
     system.fal.add_scripts(*unread(1))

@@ -77,7 +77,7 @@ class Moto:
 
     def messages(self) -> list[str]:
         """The bodies of messages that still wait."""
-        return [message.body for message in sqs_backends[ACCOUNT][REGION].queues[QUEUE]._messages]  # noqa: SLF001
+        return [message.body for message in sqs_backends[ACCOUNT][REGION].queues[QUEUE]._messages]  # noqa: SLF001 - no call shows them all
 
     def _table(self) -> Any:
         return dynamodb_backends[ACCOUNT][REGION].tables[TABLE]
