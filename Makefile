@@ -7,6 +7,9 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
 BIN := .venv/bin
+TOOLS := .tools
+SAM := $(TOOLS)/sam/bin/sam
+export SAM_CLI_TELEMETRY := 0
 CODE := functions shared local tests benchmarks
 
 .PHONY: help demo local test simulate benchmark forgeries check format lint types layers template lock clean
@@ -58,14 +61,19 @@ types: .venv/dev ## what mypy finds
 layers: .venv/dev ## whether every import goes the right way
 	@$(BIN)/lint-imports --no-cache
 
-template: .venv/dev ## what cfn-lint finds in template.yaml
+template: .venv/dev $(TOOLS)/sam/ready ## what cfn-lint and SAM find in template.yaml
 	@$(BIN)/cfn-lint template.yaml
+	@$(SAM) validate --lint
 
 lock: .venv/dev ## choose the newest versions that pyproject.toml allows, with hashes
 	@compile="$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate pyproject.toml"; \
 	$$compile -o requirements.txt; \
 	$$compile -c requirements.txt --group local -o requirements-local.txt; \
-	$$compile -c requirements-local.txt --group dev -o requirements-dev.txt
+	$$compile -c requirements-local.txt --group dev -o requirements-dev.txt; \
+	for tool in sam checkov runtime; do \
+	  $(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	    --group $$tool -o requirements-$$tool.txt; \
+	done
 
 # `sam build` runs this once for each function, with the folder to fill. Wheels are chosen for the runtime, not for this machine.
 ARCHITECTURE ?= arm64
@@ -78,7 +86,7 @@ build-%:
 	@find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -r {} +
 
 clean: ## delete what was installed and made
-	@rm -rf .venv demo-output .coverage .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .tools .aws-sam demo-output .coverage .mypy_cache .pytest_cache .ruff_cache
 
 # What is installed, each from its lock and nothing else. The file's time says when.
 .venv/local: requirements-local.txt
@@ -88,6 +96,14 @@ clean: ## delete what was installed and made
 .venv/dev: requirements-dev.txt
 	@$(call install,$<)
 	@touch $@ .venv/local
+
+# Tools that pin what they need have a venv each. Their locks are whole, so that pip has nothing to add.
+$(TOOLS)/%/ready: requirements-%.txt
+	@echo "Installing $< into $(@D) (once, up to a minute) …"
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
 
 define install
 if [ -z "$(PYTHON)" ]; then echo "Darkroom needs Python 3.11 or newer, and found none: set PYTHON to one." >&2; exit 1; fi; \
