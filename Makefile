@@ -61,9 +61,10 @@ types: .venv/dev ## what mypy finds
 layers: .venv/dev ## whether every import goes the right way
 	@$(BIN)/lint-imports --no-cache
 
-template: .venv/dev $(TOOLS)/sam/ready ## what cfn-lint and SAM find in template.yaml
+template: .venv/dev $(TOOLS)/sam/ready $(TOOLS)/checkov/ready ## what cfn-lint, SAM and checkov find in template.yaml
 	@$(BIN)/cfn-lint template.yaml
 	@$(SAM) validate --lint
+	@$(TOOLS)/checkov/bin/checkov --file template.yaml --config-file .checkov.yaml --quiet --compact --skip-download
 
 lock: .venv/dev ## choose the newest versions that pyproject.toml allows, with hashes
 	@compile="$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate pyproject.toml"; \

@@ -6,8 +6,9 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.api import answer, make_resolver, owner_of
+from shared.api import answer, make_resolver, owner_of, problem
 from shared.app import app
+from shared.errors import SettingsError
 from shared.observability import logger
 from shared.reading import list_jobs, read_job
 
@@ -16,6 +17,11 @@ resolver = make_resolver()
 
 @resolver.get("/health")
 def _health() -> Response[Any]:
+    try:
+        app().presets  # noqa: B018 - what is read once for each container, settings before it
+    except SettingsError as error:
+        logger.error("not well set up", reason=str(error))
+        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the stack is not well set up; its log says how")
     return answer(HTTPStatus.OK, {"status": "ok"})
 
 

@@ -29,6 +29,8 @@ def create_stack(template: Template, endpoint: str | None = None, secrets: Mappi
     with closing(session().client("s3", endpoint_url=endpoint)) as s3:
         for bucket in template.buckets:
             s3.create_bucket(Bucket=bucket.name)
+            if bucket.is_versioned:
+                s3.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
             if bucket.notifies_eventbridge:
                 s3.put_bucket_notification_configuration(
                     Bucket=bucket.name, NotificationConfiguration={"EventBridgeConfiguration": {}}

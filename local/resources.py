@@ -66,10 +66,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Bucket:
-    """An S3 bucket, and whether it tells EventBridge what happens in it."""
+    """An S3 bucket, whether it tells EventBridge what happens in it, and whether it keeps old versions."""
 
     name: str
     notifies_eventbridge: bool
+    is_versioned: bool
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,11 @@ class _Reader:
 
     def _bucket(self, logical_id: str, body: dict[str, Any]) -> Bucket:
         notifies = body.get("NotificationConfiguration", {}).get("EventBridgeConfiguration", {})
-        return Bucket(self._resolver.name(logical_id), bool(notifies.get("EventBridgeEnabled", bool(notifies))))
+        return Bucket(
+            name=self._resolver.name(logical_id),
+            notifies_eventbridge=bool(notifies.get("EventBridgeEnabled", bool(notifies))),
+            is_versioned=body.get("VersioningConfiguration", {}).get("Status") == "Enabled",
+        )
 
     def _queues(self) -> tuple[Queue, ...]:
         queues = []

@@ -24,6 +24,8 @@ PSEUDO_PARAMETERS: dict[str, str] = {
 NAME_PROPERTIES: dict[str, str] = {
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Events::Rule": "Name",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::S3::Bucket": "BucketName",
     "AWS::SQS::Queue": "QueueName",
     "AWS::SecretsManager::Secret": "Name",
@@ -34,6 +36,8 @@ NAME_PROPERTIES: dict[str, str] = {
 ARNS: dict[str, str] = {
     "AWS::DynamoDB::Table": f"arn:{PARTITION}:dynamodb:{REGION}:{ACCOUNT_ID}:table/{{name}}",
     "AWS::Events::Rule": f"arn:{PARTITION}:events:{REGION}:{ACCOUNT_ID}:rule/{{name}}",
+    "AWS::IAM::Role": f"arn:{PARTITION}:iam::{ACCOUNT_ID}:role/{{name}}",
+    "AWS::Logs::LogGroup": f"arn:{PARTITION}:logs:{REGION}:{ACCOUNT_ID}:log-group:{{name}}:*",
     "AWS::S3::Bucket": f"arn:{PARTITION}:s3:::{{name}}",
     "AWS::SQS::Queue": f"arn:{PARTITION}:sqs:{REGION}:{ACCOUNT_ID}:{{name}}",
     "AWS::Serverless::Function": f"arn:{PARTITION}:lambda:{REGION}:{ACCOUNT_ID}:function:{{name}}",
@@ -94,6 +98,7 @@ class Resolver:
             "Fn::If": self._if,
             "Fn::Equals": self._equals,
             "Fn::Not": self._not,
+            "Fn::And": self._and,
             "Fn::Join": self._join,
             "Condition": self._condition,
         }
@@ -191,6 +196,9 @@ class Resolver:
 
     def _not(self, argument: Any) -> bool:
         return not self.resolve(argument[0])
+
+    def _and(self, argument: Any) -> bool:
+        return all(map(self.resolve, argument))
 
     def _join(self, argument: Any) -> str:
         separator, parts = argument

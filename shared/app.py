@@ -25,7 +25,7 @@ from shared.fal import FalClient
 from shared.images import Images
 from shared.job_table import JobTable
 from shared.kept_keys import KeptKeys
-from shared.presets import Preset, load_presets
+from shared.presets import Preset, check_uploads, load_presets
 from shared.settings import PRESETS_FILE, Settings
 from shared.webhooks import SigningKeys, Target, Verifier
 
@@ -103,7 +103,10 @@ class App:
     @cached_property
     def presets(self) -> dict[str, Preset]:
         """The presets by name."""
-        return load_presets(PRESETS_FILE)
+        presets = load_presets(PRESETS_FILE)
+        if self.settings.inputs_bucket == self.settings.outputs_bucket:
+            check_uploads(presets, self.settings.outputs_prefix)
+        return presets
 
     @cached_property
     def credentials(self) -> Credentials:

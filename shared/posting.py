@@ -223,7 +223,9 @@ def _check_objects(app: App, owner: str, arguments: Arguments) -> None:
             try:
                 maker = app.images.check_input(bucket, key)
                 source = app.jobs.get(maker) if maker else None
-                if maker and (source is None or source.owner != owner):
+                # Among the outputs may stand what is none of ours: the bucket can be an old one.
+                is_output = maker is not None or app.settings.is_outputs_place(bucket, key)
+                if is_output and (source is None or source.owner != owner):
                     raise UploadRejectedError("upload_gone", NO_OBJECT)
             except UploadRejectedError as error:
                 field = "image_url" if hasattr(arguments, "image_url") else f"image_urls.{index}"

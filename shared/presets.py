@@ -1,6 +1,7 @@
 """Presets: named arguments with a prompt, and the uploads that they apply to."""
 
 import string
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -158,3 +159,17 @@ def load_presets(file: Path) -> dict[str, Preset]:
             where = ".".join(map(str, ("presets", name, *first["loc"])))
             raise SettingsError(f"{file.name}: {where}: {plain(first['msg'])}") from None
     return loaded
+
+
+def check_uploads(presets: Mapping[str, Preset], outputs_prefix: str) -> None:
+    """Make sure that no preset waits for uploads where only outputs stand, both in one bucket.
+
+    Raises:
+        SettingsError: one does; names the preset and the prefix.
+    """
+    for preset in presets.values():
+        for pattern in preset.uploads:
+            if pattern.prefix.startswith(outputs_prefix):
+                raise SettingsError(
+                    f"presets.{preset.name}.uploads: {pattern.prefix} lies in {outputs_prefix}, where outputs stand"
+                )

@@ -1,11 +1,12 @@
 """Every environment variable that Darkroom reads, typed, read once."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from shared.errors import SettingsError
 
@@ -43,6 +44,7 @@ class Settings(BaseModel):
     job_table: Annotated[str, Field(min_length=1)]
     inputs_bucket: Annotated[str, Field(min_length=1)]
     outputs_bucket: Annotated[str, Field(min_length=1)]
+    outputs_prefix: Annotated[str, Field(validate_default=True)] = ""
     upload_owner: Annotated[str, Field(min_length=1)] = "uploads"
     fal_queue_url: str = "https://queue.fal.run"
     fal_jwks_url: tuple[str, ...] = (
@@ -58,6 +60,15 @@ class Settings(BaseModel):
     fal_key_secret: str = ""
     webhook_secret: str = ""
     tokens_secret: str = ""
+
+    @field_validator("outputs_prefix")
+    @classmethod
+    def _tells_outputs_from_uploads(cls, value: str, info: ValidationInfo) -> str:
+        if not re.fullmatch(r"([A-Za-z0-9._-]+/)*", value):
+            raise ValueError("expected folders of letters, digits, dots, dashes and underscores, each with its slash")
+        if not value and info.data.get("inputs_bucket") == info.data.get("outputs_bucket"):
+            raise ValueError("needed where both buckets are one, or each output would be an upload")
+        return value
 
     @field_validator("fal_jwks_url", "fal_output_hosts", mode="before")
     @classmethod
@@ -89,6 +100,10 @@ class Settings(BaseModel):
             if parts.scheme not in {"http", "https"} or not _names_host_and_port(parts) or parts.path.strip("/"):
                 raise ValueError(f"{entry!r} is neither a host nor an origin")
         return value
+
+    def is_outputs_place(self, bucket: str, key: str) -> bool:
+        """Whether an object stands where outputs are put, and nothing else."""
+        return bucket == self.outputs_bucket and key.startswith(self.outputs_prefix)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:

@@ -70,13 +70,13 @@ class Submission(Record):
     on_unknown: OnUnknown = "fail"
     fingerprint: str
 
-    def key(self) -> str:
+    def key(self, prefix: str = "") -> str:
         """The outputs' key with {index} and {ext} open; a path too long for S3 gives way to its hash."""
-        key = output_key(self.output_key, preset=self.preset, path=self.path, job_id=self.job_id)
+        key = prefix + output_key(self.output_key, preset=self.preset, path=self.path, job_id=self.job_id)
         if len(key.encode()) <= MAX_KEY_BYTES - KEY_RESERVE:
             return key
         path = hashlib.sha256(self.path.encode()).hexdigest()
-        return output_key(self.output_key, preset=self.preset, path=path, job_id=self.job_id)
+        return prefix + output_key(self.output_key, preset=self.preset, path=path, job_id=self.job_id)
 
 
 TimeLeft = Callable[[], float]
@@ -120,7 +120,7 @@ def draft_job(app: App, submission: Submission) -> Job:
         arguments_json=json.dumps(submission.arguments.model_dump(exclude_none=True)),
         preset=submission.preset,
         upload=submission.upload,
-        output_key=submission.key(),
+        output_key=submission.key(app.settings.outputs_prefix),
         on_unknown=submission.on_unknown,
         fingerprint=submission.fingerprint,
         nonce=app.nonce(),

@@ -14,6 +14,8 @@ def submit_upload(app: App, upload: Upload, time_left: TimeLeft) -> list[Job]:
     """
     if upload.bucket != app.settings.inputs_bucket:
         raise UploadSkippedError("not in the inputs bucket")
+    if app.settings.is_outputs_place(upload.bucket, upload.key):
+        raise UploadSkippedError("among the outputs")
     if upload.key.endswith("/"):
         raise UploadSkippedError("a folder")
     presets = [preset for preset in app.presets.values() if preset.applies_to(upload)]

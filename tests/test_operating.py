@@ -1,5 +1,6 @@
 """What wakes a human is what the code measures and the docs explain."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,20 @@ def test_each_alarm_tells_somebody(alarms: dict[str, Any]) -> None:
 def test_each_alarm_watches_what_is_measured(alarms: dict[str, Any]) -> None:
     """A metric of our own stands in the code under the name that the alarm has for it."""
     code = "".join(file.read_text() for folder in ("functions", "shared") for file in (ROOT / folder).glob("*.py"))
-    own = {alarm["MetricName"] for alarm in alarms.values() if alarm["Namespace"] == "Darkroom"}
+    own = {alarm["MetricName"] for alarm in alarms.values() if alarm.get("Namespace") == "Darkroom"}
     assert len(own) >= 6
     assert [name for name in own if f'"{name}"' not in code] == []
+
+
+def test_the_dashboard_shows_each_alarm_and_what_is_measured(alarms: dict[str, Any]) -> None:
+    """The dashboard is JSON once its names are filled in, and shows every alarm and only metrics that the code has."""
+    resources = read_yaml((ROOT / "template.yaml").read_text())["Resources"]
+    text = resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    widgets = json.loads(re.sub(r"\$\{[^}]+\}", "x", text))["widgets"]
+    assert {"alarm", "metric", "log"} == {widget["type"] for widget in widgets}
+    assert set(re.findall(r"\$\{(\w+Alarm)\.Arn\}", text)) == set(alarms)
+    code = "".join(file.read_text() for folder in ("functions", "shared") for file in (ROOT / folder).glob("*.py"))
+    shown = set(re.findall(r'\["Darkroom", "(\w+)"', text))
+    statuses = {"JobSucceeded", "JobFailed"}  # made of the status by the callback
+    assert shown > statuses
+    assert [name for name in shown - statuses if f'"{name}"' not in code] == []

@@ -1,11 +1,13 @@
 """template.yaml and the code agree."""
 
 import importlib
+import json
 import re
 
 import pytest
 
 from local.resources import Template, load_template
+from local.template import TEMPLATE_FILE, Resolver, read_yaml
 from shared.jobs import Job
 from shared.settings import Settings
 
@@ -90,3 +92,69 @@ def test_no_secret_stands_in_a_variable(template: Template) -> None:
     """Variables name secrets and hold none."""
     for function in template.functions.values():
         assert not [name for name in function.environment if re.search("KEY$|TOKEN$", name)]
+
+
+ONE_BUCKET = {"InputsBucketName": "pictures", "OutputsBucketName": "pictures"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "is_refused"),
+    [
+        ({}, False),
+        (ONE_BUCKET, True),
+        (ONE_BUCKET | {"OutputsPrefix": "edited/"}, False),
+        ({"InputsBucketName": "photos", "OutputsBucketName": "pictures"}, False),
+        ({"OutputsBucketName": "pictures"}, False),
+    ],
+)
+def test_one_bucket_without_a_prefix_is_not_deployed(parameters: dict[str, str], is_refused: bool) -> None:
+    """CloudFormation refuses, before it makes anything, a stack in which each output would be an upload."""
+    content = read_yaml(TEMPLATE_FILE.read_text())
+    rule = content["Rules"]["OneBucket"]
+    resolver = Resolver(content, parameters)
+    applies = resolver.resolve(rule["RuleCondition"])
+    assert (applies and not resolver.resolve(rule["Assertions"][0]["Assert"])) == is_refused
+
+
+def test_existing_buckets_are_used_and_not_made() -> None:
+    """With names of buckets given, functions are told these, and the stack makes none."""
+    template = load_template({"InputsBucketName": "photos", "OutputsBucketName": "pictures", "OutputsPrefix": "a/b/"})
+    assert template.buckets == ()
+    for function in template.functions.values():
+        settings = Settings.from_environment(function.environment)
+        assert (settings.inputs_bucket, settings.outputs_bucket) == ("photos", "pictures")
+        assert settings.outputs_prefix == "a/b/"
+
+
+def test_deleting_the_stack_deletes_no_picture_and_no_job() -> None:
+    """Buckets and table stay when the stack goes or replaces them."""
+    for resource in read_yaml(TEMPLATE_FILE.read_text())["Resources"].values():
+        if resource["Type"] in {"AWS::S3::Bucket", "AWS::DynamoDB::Table"}:
+            assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+
+
+def test_pictures_are_kept_unless_days_are_given() -> None:
+    """By default only old versions are deleted, after a month; with InputsDays or OutputsDays pictures too."""
+    content = read_yaml(TEMPLATE_FILE.read_text())
+    for name in ("Inputs", "Outputs"):
+        (rule,) = content["Resources"][name]["Properties"]["LifecycleConfiguration"]["Rules"]
+        kept = Resolver(content, {}).resolve(rule)
+        assert "ExpirationInDays" not in kept
+        assert kept["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+        assert Resolver(content, {f"{name}Days": "7"}).resolve(rule)["ExpirationInDays"] == "7"
+
+
+def test_a_webhook_call_s_mac_is_in_no_access_log() -> None:
+    """The access log has the route, and neither path nor query, which carry what proves a webhook URL to be ours."""
+    api = read_yaml(TEMPLATE_FILE.read_text())["Resources"]["Api"]["Properties"]
+    logged = set(re.findall(r"\$context\.([\w.]+)", api["AccessLogSettings"]["Format"]))
+    assert json.loads(api["AccessLogSettings"]["Format"]).keys() >= {"route", "status", "error"}
+    assert not {field for field in logged if field in {"path", "protocol"} or "query" in field.lower()}
+
+
+def test_the_webhook_route_is_throttled_tighter_than_the_others() -> None:
+    """Whoever floods the one open route leaves room for the others."""
+    api = read_yaml(TEMPLATE_FILE.read_text())["Resources"]["Api"]["Properties"]
+    webhook = api["RouteSettings"]["POST /webhooks/fal/{job_id}"]
+    for limit in ("ThrottlingRateLimit", "ThrottlingBurstLimit"):
+        assert 0 < webhook[limit] < api["DefaultRouteSettings"][limit]

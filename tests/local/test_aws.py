@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.aws import create_stack, session
-from local.resources import Template
+from local.resources import Template, load_template
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -81,3 +81,31 @@ def test_a_multipart_upload_is_told_of_once(template: Template) -> None:
         )
     (event,) = receive("darkroom-uploads")
     assert event["detail"]["reason"] == "CompleteMultipartUpload"
+
+
+def test_outputs_of_a_shared_bucket_never_reach_the_queue() -> None:
+    """Where both buckets are one, the rule leaves out what stands under the outputs' prefix."""
+    one = {"InputsBucketName": "pictures", "OutputsBucketName": "pictures", "OutputsPrefix": "edited/"}
+    template = load_template(one)
+    assert template.buckets == ()
+    create_stack(template)
+    with closing(session().client("s3")) as s3:
+        s3.create_bucket(Bucket="pictures")
+        s3.put_bucket_notification_configuration(
+            Bucket="pictures", NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
+        for key in ("edited/cup.png", "products/cup.png", "edited"):
+            s3.put_object(Bucket="pictures", Key=key, Body=b"x")
+    keys = [event["detail"]["object"]["key"] for event in receive("darkroom-uploads")]
+    assert sorted(keys) == ["edited", "products/cup.png"]
+
+
+def test_buckets_keep_old_versions(template: Template) -> None:
+    """A picture that was overwritten can be had back, and the event names its version."""
+    create_stack(template)
+    with closing(session().client("s3")) as s3:
+        made = [s3.put_object(Bucket="darkroom-inputs", Key="sketch/a.jpg", Body=body) for body in (b"1", b"2")]
+        old = s3.get_object(Bucket="darkroom-inputs", Key="sketch/a.jpg", VersionId=made[0]["VersionId"])
+        assert old["Body"].read() == b"1"
+    told = [event["detail"]["object"]["version-id"] for event in receive("darkroom-uploads")]
+    assert told == [answer["VersionId"] for answer in made]
