@@ -24,7 +24,7 @@ local: .venv/local ## the whole service on this machine, in the foreground, for 
 	@exec $(BIN)/python -m local
 
 # What runs the code many thousand times runs it untraced, which is four times as fast.
-MANY := tests/simulation tests/forgeries
+MANY := tests/simulation tests/forgeries tests/iam
 test: .venv/dev ## all tests, those that simulate apart, and branch coverage of the others
 	@$(BIN)/pytest -n 2 --cov --cov-fail-under=95 $(addprefix --ignore ,$(MANY))
 	@$(BIN)/coverage report --include 'functions/*,shared/*' --fail-under 95 --format total >/dev/null

@@ -175,15 +175,15 @@ def _full_reference(app: App, field: str, reference: str) -> str:
         if not _is_public(reference):
             _refuse(field, "not a URL that fal can read: whole, in ASCII, and of a public host")
         return reference
-    buckets = (app.settings.inputs_bucket, app.settings.outputs_bucket)
+    inputs, outputs = app.settings.inputs_bucket, app.settings.outputs_bucket
     if scheme == "s3":
         bucket, _, key = reference.removeprefix("s3://").partition("/")
-        if bucket not in buckets or not key:
-            _refuse(field, f"expected s3://<bucket>/<key> in {' or '.join(buckets)}")
+        if not key or not (bucket == inputs or app.settings.is_outputs_place(bucket, key)):
+            _refuse(field, f"expected s3://<bucket>/<key> in {inputs} or {outputs}/{app.settings.outputs_prefix}")
         return reference
     if scheme in {"http", "data", "ftp", "file"} or "://" in reference:
         _refuse(field, "expected an https URL, an s3:// reference or the key of an upload")
-    return f"s3://{app.settings.inputs_bucket}/{reference}"
+    return f"s3://{inputs}/{reference}"
 
 
 def _is_public(url: str) -> bool:

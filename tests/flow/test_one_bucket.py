@@ -108,3 +108,14 @@ def test_what_is_no_output_is_not_edited_from_among_them(system: Any) -> None:
     assert status == 422
     assert "does not exist" in json.dumps(answer["errors"])
     assert system.requests() == system.rows() == []
+
+
+def test_what_is_beside_the_outputs_is_out_of_reach(make_system: Callable[..., Any]) -> None:
+    """An object outside OutputsPrefix, which the function's role may not read, is refused without asking for it."""
+    system = make_system({"OUTPUTS_PREFIX": "edited/"})
+    system.put("private.png", bucket="darkroom-outputs")
+    before = len(system.aws_calls)
+    status, answer = system.post({"prompt": "x", "image_url": "s3://darkroom-outputs/private.png"})
+    assert status == 422
+    assert "expected s3://<bucket>/<key>" in json.dumps(answer["errors"])
+    assert len(system.aws_calls) == before
