@@ -42,7 +42,7 @@ SEED ?= 1
 forgeries: .venv/dev ## COUNT mutated deliveries (a million), of which the verifier may take none; CASE=… shows one
 	@$(BIN)/python -m tests.forgeries --count $(COUNT) --seed $(SEED) $(if $(CASE),--case $(CASE))
 
-check: format-check lint types layers template test ## all that must hold before a change goes in
+check: format-check lint types layers scan template test ## all that must hold before a change goes in
 
 format: .venv/dev ## put the code into its format
 	@$(BIN)/ruff format $(CODE)
@@ -66,6 +66,11 @@ template: .venv/dev $(TOOLS)/sam/ready $(TOOLS)/checkov/ready ## what cfn-lint, 
 	@$(SAM) validate --lint
 	@$(TOOLS)/checkov/bin/checkov --file template.yaml --config-file .checkov.yaml --quiet --compact --skip-download
 
+# What bandit and zizmor look for is in pyproject.toml and .github.
+scan: .venv/dev ## what bandit finds in the code, and zizmor in the workflows
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml --severity-level medium functions shared local
+	@$(BIN)/zizmor --offline --no-progress --quiet .github
+
 lock: .venv/dev ## choose the newest versions that pyproject.toml allows, with hashes
 	@compile="$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate pyproject.toml"; \
 	$$compile -o requirements.txt; \
@@ -75,6 +80,39 @@ lock: .venv/dev ## choose the newest versions that pyproject.toml allows, with h
 	  $(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate --python-version 3.11 \
 	    --group $$tool -o requirements-$$tool.txt; \
 	done
+
+# --- a stack on AWS; STACK=… is another name than samconfig.toml's, AWS_PROFILE and AWS_REGION are AWS's own ---
+DEPLOYED = $(BIN)/python -m local.deployed $(if $(STACK),--stack "$(STACK)")
+# Some systems have a NAME in the environment: only what was typed counts.
+typed = $(if $(filter command,$(origin $(1))),--$(2) "$($(1))")
+
+.PHONY: build deploy fal-key token tokens revoke logs destroy
+build: $(TOOLS)/sam/ready ## build the functions for Lambda
+	@$(SAM) build
+
+deploy: .venv/local $(TOOLS)/sam/ready ## put Darkroom on AWS, or bring what is there up to date
+	@$(DEPLOYED) announce
+	@built="$$($(DEPLOYED) architecture $(call typed,ARCHITECTURE,typed))" && \
+	$(MAKE) --no-print-directory build ARCHITECTURE="$$built" && \
+	$(DEPLOYED) deploy --sam "$(SAM)" --built "$$built"
+
+fal-key: .venv/local ## give the deployed stack your fal key
+	@$(DEPLOYED) fal-key
+
+token: .venv/local ## make a token of the owner NAME=… for the deployed API
+	@$(DEPLOYED) token $(call typed,NAME,name)
+
+tokens: .venv/local ## who has a token
+	@$(DEPLOYED) tokens
+
+revoke: .venv/local ## take the token ID=… back
+	@$(DEPLOYED) revoke $(call typed,ID,id)
+
+logs: .venv/local $(TOOLS)/sam/ready ## follow what the deployed functions log
+	@$(DEPLOYED) logs --sam "$(SAM)"
+
+destroy: .venv/local $(TOOLS)/sam/ready ## delete the deployed stack, but not its pictures and jobs
+	@$(DEPLOYED) destroy --sam "$(SAM)" $(if $(YES),--yes)
 
 # `sam build` runs this once for each function, with the folder to fill. Wheels are chosen for the runtime, not for this machine.
 ARCHITECTURE ?= arm64

@@ -1,0 +1,48 @@
+"""For which processor the functions are built: the one that the stack runs them on."""
+
+import shlex
+
+from local.deployed.stack import DeployedError, DeployedStack, NoSuchStackError, Place, answers_file, read_answers
+
+DEFAULT = "arm64"
+"""The template's."""
+
+
+def choose_architecture(place: Place, typed: str | None) -> str:
+    """Take the processor of the answers, or of the stack that is there; of a new one what was typed.
+
+    Raises:
+        DeployedError: something else was typed.
+    """
+    known = _answered(place) or _deployed(place)
+    if typed and known and typed != known:
+        raise DeployedError(
+            f"ARCHITECTURE is {typed}, but {place.stack} runs on {known}. "
+            f"Change Architecture in {answers_file(place.stack)}, and leave ARCHITECTURE out."
+        )
+    return typed or known or DEFAULT
+
+
+def check_architecture(place: Place, built: str) -> None:
+    """Compare what was answered to SAM with what was built before.
+
+    Raises:
+        DeployedError: they differ, and no function would start.
+    """
+    if (answered := _answered(place) or built) != built:
+        raise DeployedError(
+            f"You answered {answered}, but the functions were built for {built} and do not start there. "
+            f"Run `{place.command('deploy')}` again: it builds them for {answered}."
+        )
+
+
+def _answered(place: Place) -> str | None:
+    words = shlex.split(read_answers(place.stack).get("parameter_overrides", ""))
+    return dict(word.split("=", 1) for word in words).get("Architecture")
+
+
+def _deployed(place: Place) -> str | None:
+    try:
+        return DeployedStack.read(place).parameters.get("Architecture")
+    except NoSuchStackError:
+        return None

@@ -1,0 +1,53 @@
+"""What is still to be done before a deployed stack edits pictures."""
+
+from http import HTTPStatus
+
+import httpx
+
+from local.deployed.stack import DeployedError, DeployedStack
+from local.deployed.tokens import read_owners
+from shared.presets import load_presets
+from shared.settings import PRESETS_FILE
+
+
+def show_next_steps(stack: DeployedStack) -> None:
+    """Say what is missing, and where pictures go in and come out."""
+    place = stack.place
+    print(f"\nThe stack {stack.name} is deployed. Its API: {stack.output('ApiUrl')}\n")
+    if not _has_value(stack, stack.output("FalKeySecret")):
+        print(f"  {place.command('fal-key'):<34} it has no fal key yet, and its jobs wait for one")
+    uploads = stack.parameters.get("UploadOwner", "uploads")
+    if uploads not in read_owners(stack).values():
+        print(f"  {place.command(f'token NAME={uploads}'):<34} a token for the jobs of uploads")
+    if not stack.parameters.get("AlarmEmail"):
+        print(f"  alarms tell nobody: subscribe to   {stack.output('AlarmTopic')}")
+    prefix, preset = _example()
+    print(f"\nUpload a photo:     aws s3 cp photo.jpg s3://{stack.output('InputsBucket')}/{prefix}   (preset {preset})")
+    print(f"Its edit appears:   aws s3 ls --recursive s3://{stack.output('OutputsBucket')}/")
+    print(f"What is going on:   {place.command('logs')}")
+
+
+def check_health(stack: DeployedStack) -> None:
+    """Ask the API whether settings and presets are right, as the functions read them.
+
+    Raises:
+        DeployedError: it says that they are not, or does not answer.
+    """
+    url = f"{stack.output('ApiUrl')}/health"
+    try:
+        answered = f"answers {httpx.get(url, timeout=30, trust_env=False).status_code}"
+    except httpx.HTTPError as error:
+        answered = f"does not answer ({error})"
+    if answered != f"answers {HTTPStatus.OK.value}":
+        raise DeployedError(f"The stack is deployed, but {url} {answered}. {stack.place.command('logs')} shows why.")
+
+
+def _has_value(stack: DeployedStack, secret: str) -> bool:
+    stages = stack.client("secretsmanager").describe_secret(SecretId=secret).get("VersionIdsToStages", {})
+    return any("AWSCURRENT" in labels for labels in stages.values())
+
+
+def _example() -> tuple[str, str]:
+    """A prefix that a preset takes uploads from, and the preset."""
+    presets = load_presets(PRESETS_FILE).values()
+    return next(((pattern.prefix, preset.name) for preset in presets for pattern in preset.uploads), ("", "none"))
