@@ -12,7 +12,7 @@ SAM := $(TOOLS)/sam/bin/sam
 export SAM_CLI_TELEMETRY := 0
 CODE := functions shared local tests benchmarks
 
-.PHONY: help demo local test simulate benchmark forgeries check format lint types layers template lock clean
+.PHONY: help demo local test simulate benchmark cold-start forgeries build check format lint types layers template lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -25,7 +25,7 @@ local: .venv/local ## the whole service on this machine, in the foreground, for 
 
 # What runs the code many thousand times runs it untraced, which is four times as fast.
 MANY := tests/simulation tests/forgeries tests/iam
-test: .venv/dev ## all tests, those that simulate apart, and branch coverage of the others
+test: .venv/dev $(TOOLS)/sam/ready ## all tests, those that simulate apart, and branch coverage of the others
 	@$(BIN)/pytest -n 2 --cov --cov-fail-under=95 $(addprefix --ignore ,$(MANY))
 	@$(BIN)/coverage report --include 'functions/*,shared/*' --fail-under 95 --format total >/dev/null
 	@$(BIN)/pytest -n 2 $(MANY)
@@ -36,6 +36,9 @@ simulate: .venv/dev ## many random schedules of faults on the whole service, SEE
 
 benchmark: .venv/dev ## what a sweep does and costs with 100,000 open jobs
 	@POWERTOOLS_METRICS_DISABLED=true $(BIN)/python -m benchmarks.sweep
+
+cold-start: .venv/dev ## what a cold start spends on imports, with the artifact's bytecode and without
+	@$(BIN)/python -m benchmarks.cold_start
 
 COUNT ?= 1000000
 SEED ?= 1
@@ -86,10 +89,7 @@ DEPLOYED = $(BIN)/python -m local.deployed $(if $(STACK),--stack "$(STACK)")
 # Some systems have a NAME in the environment: only what was typed counts.
 typed = $(if $(filter command,$(origin $(1))),--$(2) "$($(1))")
 
-.PHONY: build deploy fal-key token tokens revoke logs destroy
-build: $(TOOLS)/sam/ready ## build the functions for Lambda
-	@$(SAM) build
-
+.PHONY: deploy fal-key token tokens revoke logs destroy
 deploy: .venv/local $(TOOLS)/sam/ready ## put Darkroom on AWS, or bring what is there up to date
 	@$(DEPLOYED) announce
 	@built="$$($(DEPLOYED) architecture $(call typed,ARCHITECTURE,typed))" && \
@@ -112,17 +112,17 @@ logs: .venv/local $(TOOLS)/sam/ready ## follow what the deployed functions log
 	@$(DEPLOYED) logs --sam "$(SAM)"
 
 destroy: .venv/local $(TOOLS)/sam/ready ## delete the deployed stack, but not its pictures and jobs
-	@$(DEPLOYED) destroy --sam "$(SAM)" $(if $(YES),--yes)
+	@$(DEPLOYED) destroy --sam "$(SAM)" $(if $(filter command,$(origin YES)),$(if $(YES),--yes))
 
-# `sam build` runs this once for each function, with the folder to fill. Wheels are chosen for the runtime, not for this machine.
-ARCHITECTURE ?= arm64
-WHEELS = $(if $(filter arm64,$(ARCHITECTURE)),aarch64,x86_64)
+build: $(TOOLS)/sam/ready ## what `sam deploy` uploads, into .aws-sam; ARCHITECTURE=x86_64 for the other processor
+	@MAKEFLAGS=--no-print-directory $(SAM) build $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
+
+# `sam build` runs this once for each function, with the folder to fill. It does not say for which processor, but reads the
+# Makefile in the folder that the template makes of its parameter: architectures/*/Makefile, which includes this one.
 build-%:
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-compile \
-	  --implementation cp --python-version 3.13 --platform manylinux_2_28_$(WHEELS) --platform manylinux2014_$(WHEELS) \
-	  --target "$(ARTIFACTS_DIR)" -r requirements.txt
-	@cp -R functions shared presets.yaml "$(ARTIFACTS_DIR)"
-	@find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -r {} +
+	$(if $(filter-out $(BUILT_FOR),$(ARCHITECTURE)),$(error ARCHITECTURE is $(ARCHITECTURE), but the template's parameter \
+	  Architecture is $(BUILT_FOR): give `sam build` and `sam deploy` --parameter-overrides Architecture=$(ARCHITECTURE)))
+	@$(PYTHON) -m local.artifact $(BUILT_FOR) "$(ARTIFACTS_DIR)"
 
 clean: ## delete what was installed and made
 	@rm -rf .venv .tools .aws-sam demo-output .coverage .mypy_cache .pytest_cache .ruff_cache

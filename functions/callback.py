@@ -3,7 +3,6 @@
 from http import HTTPStatus
 from typing import Any
 
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -18,7 +17,7 @@ from shared.errors import (
     StatusConflictError,
     UnreadableError,
 )
-from shared.observability import logger, metrics
+from shared.observability import count, logger, metrics
 
 
 @logger.inject_lambda_context
@@ -38,22 +37,21 @@ def handler(event: APIGatewayProxyEventV2, context: LambdaContext) -> dict[str, 
         return _refuse(error)
     except (SigningKeysUnavailableError, AwsUnavailableError) as error:
         logger.error("delivery cannot be verified now", reason=str(error))
-        metrics.add_metric("DeliveryUnverified", MetricUnit.Count, 1)
+        count("DeliveryUnverified")
         return {"statusCode": HTTPStatus.SERVICE_UNAVAILABLE}
     try:
-        job = complete(app(), delivery)
+        complete(app(), delivery)
     except StatusConflictError as conflict:
         logger.warning("delivery fits no job", job_id=job_id, reason=str(conflict))
         return {"statusCode": HTTPStatus.NOT_FOUND}
     except (UnreadableError, AwsUnavailableError) as error:
         logger.warning("result not to be had", job_id=job_id, reason=str(error))
         return {"statusCode": HTTPStatus.SERVICE_UNAVAILABLE}
-    metrics.add_metric(f"Job{job.status.capitalize()}", MetricUnit.Count, 1)
     return {"statusCode": HTTPStatus.OK}
 
 
 def _refuse(error: InvalidDeliveryError) -> dict[str, Any]:
     # The caller learns nothing: which check failed is of use to a forger only.
     logger.warning("delivery refused", reason=str(error))
-    metrics.add_metric("DeliveryRefused", MetricUnit.Count, 1)
+    count("DeliveryRefused")
     return {"statusCode": HTTPStatus.UNAUTHORIZED}

@@ -4,7 +4,6 @@ from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -13,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shared.api import answer, make_resolver, owner_of, raw_body
 from shared.app import app, time_left
 from shared.errors import UploadSkippedError
-from shared.observability import logger, metrics
+from shared.observability import count, logger, metrics
 from shared.posting import post_job
 from shared.reading import view
 from shared.submission import TimeLeft
@@ -56,7 +55,7 @@ def _submit_uploads(body: str, left: TimeLeft) -> None:
         except UploadSkippedError as reason:
             logger.info("upload skipped", bucket=upload.bucket, key=upload.key, reason=str(reason))
             continue
-        metrics.add_metric("UploadSubmitted", MetricUnit.Count, len(jobs))
+        count("UploadSubmitted", len(jobs))
 
 
 @resolver.post("/jobs")
@@ -64,7 +63,7 @@ def _post_job() -> Response[Any]:
     event = resolver.current_event
     key = event.headers.get("idempotency-key")
     job = post_job(app(), owner_of(event), raw_body(event), key, time_left(resolver.lambda_context))
-    metrics.add_metric("JobPosted", MetricUnit.Count, 1)
+    count("JobPosted")
     return answer(HTTPStatus.ACCEPTED, view(app(), job), Location=f"/jobs/{job.job_id}")
 
 

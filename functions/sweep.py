@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.app import app, time_left
-from shared.observability import logger, metrics
+from shared.observability import count, logger, metrics
 from shared.recovery import sweep
 
 
@@ -23,7 +22,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
         "LookFailed": swept.failed,
         "ProviderLocked": int(swept.is_locked),
     }
-    for name, count in counts.items():
-        if count:
-            metrics.add_metric(name, MetricUnit.Count, count)
+    for name, many in counts.items():
+        if many:
+            count(name, many)
     return {"advanced": swept.advanced}

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
 
-from aws_lambda_powertools.metrics import MetricUnit
 from pydantic import ValidationError
 
 from shared import waiting
@@ -25,7 +24,7 @@ from shared.errors import (
 from shared.fal import Progress, read_error
 from shared.images import is_object
 from shared.jobs import MOVES, Job, JobError, JobStatus, Output, Request, unix_seconds
-from shared.observability import logger, metrics
+from shared.observability import count, logger
 from shared.webhooks import Delivery
 
 STORE_SECONDS = 7
@@ -102,7 +101,7 @@ def _come_again(delivery: Delivery, job: Job) -> Job:
 def _note_late(job: Job, to: JobStatus) -> None:
     if to in PAID and job.status is not JobStatus.SUCCEEDED:
         logger.error("paid result came too late", job_id=job.job_id, status=job.status)
-        metrics.add_metric("PaidResultLost", MetricUnit.Count, 1)
+        count("PaidResultLost")
     else:
         logger.info("delivery came again", job_id=job.job_id, status=job.status)
 

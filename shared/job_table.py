@@ -23,6 +23,7 @@ from shared.jobs import (
     shard_name,
     unix_seconds,
 )
+from shared.observability import count
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -78,7 +79,10 @@ class JobTable:
         """
         if to not in MOVES[job.status]:
             raise ValueError(f"a job does not move from {job.status} to {to}")
-        return self._update(job, self._entering(job, to, changes.get("reason")) | changes)
+        moved = self._update(job, self._entering(job, to, changes.get("reason")) | changes)
+        if to.is_settled:
+            count(f"Job{to.capitalize()}")
+        return moved
 
     def _entering(self, job: Job, to: JobStatus, reason: str | None) -> dict[str, Any]:
         now = self._now()
@@ -142,6 +146,7 @@ class JobTable:
                 ExpressionAttributeNames={"#status": "status", "#error": "error"},
                 ExpressionAttributeValues={name: _SERIALIZER.serialize(value) for name, value in values.items()},
             )
+            count("JobFailed")
 
     def _update(self, job: Job, changes: dict[str, Any]) -> Job:
         """Write changes if the row is still the one that was read: its status and its last writer's nonce say so."""

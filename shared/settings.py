@@ -44,7 +44,7 @@ class Settings(BaseModel):
     job_table: Annotated[str, Field(min_length=1)]
     inputs_bucket: Annotated[str, Field(min_length=1)]
     outputs_bucket: Annotated[str, Field(min_length=1)]
-    outputs_prefix: Annotated[str, Field(validate_default=True)] = ""
+    outputs_prefix: Annotated[str, Field(validate_default=True, max_length=256)] = ""
     upload_owner: Annotated[str, Field(min_length=1)] = "uploads"
     fal_queue_url: str = "https://queue.fal.run"
     fal_jwks_url: tuple[str, ...] = (
@@ -64,8 +64,10 @@ class Settings(BaseModel):
     @field_validator("outputs_prefix")
     @classmethod
     def _tells_outputs_from_uploads(cls, value: str, info: ValidationInfo) -> str:
-        if not re.fullmatch(r"([A-Za-z0-9._-]+/)*", value):
-            raise ValueError("expected folders of letters, digits, dots, dashes and underscores, each with its slash")
+        if not re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*", value):
+            raise ValueError(
+                "expected folders that begin with a letter or digit, go on with these or ._- and end with a slash"
+            )
         if not value and info.data.get("inputs_bucket") == info.data.get("outputs_bucket"):
             raise ValueError("needed where both buckets are one, or each output would be an upload")
         return value

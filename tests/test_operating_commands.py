@@ -45,6 +45,9 @@ def run(line: str, **variables: str) -> Any:
     assert words[0] == "aws"
     assert "$" not in line
     client: Any = boto3.client(words[1].removesuffix("api"))  # type: ignore[call-overload] # literal names only
+    if words[2] == "wait":
+        client.get_waiter(words[3].replace("-", "_")).wait(TableName=words[5])
+        return None
     operation = words[2].replace("-", "_")
     members = client.meta.service_model.operation_model(
         client.meta.method_to_api_mapping[operation]
@@ -104,7 +107,9 @@ def test_bringing_jobs_back(monkeypatch: pytest.MonkeyPatch) -> None:
     for row in rows:
         client.put_item(TableName="jobs", Item=row)
     (restore,) = commands("Restoring", "restore-table-to-point-in-time")
+    (wait,) = commands("Restoring", "wait")
     run(restore, TABLE="jobs")
+    run(wait)
     for row in rows[1:]:
         client.delete_item(TableName="jobs", Key={"job_id": row["job_id"]})
     newer = FIRST_ROW | {"preset": {"S": "newer"}}
@@ -114,3 +119,6 @@ def test_bringing_jobs_back(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         exec(compile(script, "docs/operating.md", "exec"), {})  # noqa: S102 - the document's own words
     assert sorted(client.scan(TableName="jobs")["Items"], key=str) == sorted([newer, rows[1]], key=str)
+    (delete,) = commands("Restoring", "delete-table")
+    run(delete)
+    assert client.list_tables()["TableNames"] == ["jobs"]

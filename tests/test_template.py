@@ -110,7 +110,7 @@ ONE_BUCKET = {"InputsBucketName": "pictures", "OutputsBucketName": "pictures"}
 def test_one_bucket_without_a_prefix_is_not_deployed(parameters: dict[str, str], is_refused: bool) -> None:
     """CloudFormation refuses, before it makes anything, a stack in which each output would be an upload."""
     content = read_yaml(TEMPLATE_FILE.read_text())
-    rule = content["Rules"]["OneBucket"]
+    rule = content["Rules"]["OneBucketNeedsPrefix"]
     resolver = Resolver(content, parameters)
     applies = resolver.resolve(rule["RuleCondition"])
     assert (applies and not resolver.resolve(rule["Assertions"][0]["Assert"])) == is_refused
@@ -127,10 +127,10 @@ def test_existing_buckets_are_used_and_not_made() -> None:
 
 
 def test_deleting_the_stack_deletes_no_picture_and_no_job() -> None:
-    """Buckets and table stay when the stack goes or replaces them."""
+    """Buckets and table stay when the stack goes or replaces them, but not when it could not be made at all."""
     for resource in read_yaml(TEMPLATE_FILE.read_text())["Resources"].values():
         if resource["Type"] in {"AWS::S3::Bucket", "AWS::DynamoDB::Table"}:
-            assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+            assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
 def test_pictures_are_kept_unless_days_are_given() -> None:

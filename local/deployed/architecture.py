@@ -2,7 +2,7 @@
 
 import shlex
 
-from local.deployed.stack import DeployedError, DeployedStack, NoSuchStackError, Place, answers_file, read_answers
+from local.deployed.stack import DeployedError, DeployedStack, Place, answers_file, read_answers
 
 DEFAULT = "arm64"
 """The template's."""
@@ -37,12 +37,13 @@ def check_architecture(place: Place, built: str) -> None:
 
 
 def _answered(place: Place) -> str | None:
-    words = shlex.split(read_answers(place.stack).get("parameter_overrides", ""))
-    return dict(word.split("=", 1) for word in words).get("Architecture")
+    overrides = read_answers(place.stack).get("parameter_overrides", "")
+    # SAM takes a list as well, which people write who edit the file.
+    words = [word for line in ([overrides] if isinstance(overrides, str) else overrides) for word in shlex.split(line)]
+    found = [word.partition("=")[2] for word in words if word.startswith("Architecture=")]
+    return found[-1] if found else None
 
 
 def _deployed(place: Place) -> str | None:
-    try:
-        return DeployedStack.read(place).parameters.get("Architecture")
-    except NoSuchStackError:
-        return None
+    stack = DeployedStack.find(place)
+    return stack.parameters.get("Architecture") if stack else None

@@ -15,8 +15,13 @@ from local.deployed.stack import (
     find_account,
     read_answers,
 )
-from local.template import read_yaml
+from local.template import TEMPLATE_FILE, read_yaml
 
+NO_ANSWERS = "version = 0.1\n"
+NOT_EXECUTED = "REVIEW_IN_PROGRESS"
+"""The status of a stack that has a change set and nothing else."""
+DEAD = {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"}
+"""Statuses from which a stack can only be deleted (CloudFormation docs: stack status codes)."""
 LEFT_BY_HAND = {
     # A versioned bucket is not empty before its old versions are gone.
     "AWS::S3::Bucket": 'b = boto3.resource("s3", "{region}").Bucket("{name}"); b.object_versions.delete(); b.delete()',
@@ -29,9 +34,16 @@ def announce_deploy(place: Place) -> None:
     """Say what will be deployed, where, and as whom, before anything is built.
 
     Raises:
-        DeployedError: there are no credentials.
+        DeployedError: there are no credentials, or CloudFormation would refuse the stack as it is.
     """
-    print(f"Deploys the stack {place.stack} to {place.region}, account {find_account(place)}:")
+    account = find_account(place)
+    stack = DeployedStack.find(place)
+    if stack and stack.status in DEAD:
+        raise DeployedError(
+            f"The stack {stack.name} was never made whole ({stack.status}), and cannot be updated. "
+            f"`{place.command('destroy')}` removes what is left of it; then deploy again."
+        )
+    print(f"Deploys the stack {place.stack} to {place.region}, account {account}:")
     print("  1. the functions are built into .aws-sam")
     if _asks(place):
         print(f"  2. SAM asks for the parameters and keeps the answers in {answers_file(place.stack)}, out of git")
@@ -49,22 +61,37 @@ def deploy(place: Place, sam: str, built: str) -> None:
     """
     answers = answers_file(place.stack)
     arguments = ["deploy", "--stack-name", place.stack, "--region", place.region, "--no-fail-on-empty-changeset"]
+    known = read_answers(place.stack)
+    if not known:
+        arguments += ["--parameter-overrides", _propose_parameters(place, built)]
     if _asks(place):
         # SAM saves only into a file that is there.
-        answers.write_text("version = 0.1\n")
+        answers.write_text(NO_ANSWERS)
         try:
-            arguments += ["--guided", "--capabilities", "CAPABILITY_IAM", "--config-file", str(answers)]
-            _run(sam, *arguments, "--parameter-overrides", f"Architecture={built}")
+            _run(sam, *arguments, "--guided", "--capabilities", "CAPABILITY_IAM", "--config-file", str(answers))
         finally:
             place = _keep_answers(place)
         check_architecture(place, built)
     else:
-        arguments += ["--config-file", str(answers if read_answers(place.stack) else SAM_SETTINGS)]
+        arguments += ["--config-file", str(answers if known else SAM_SETTINGS)]
         # A question that nobody is there to answer would end a deploy.
         _run(sam, *arguments, *([] if sys.stdin.isatty() else ["--no-confirm-changeset"]))
     stack = DeployedStack.read(place)
+    if stack.status == NOT_EXECUTED:
+        raise DeployedError("The changes were not confirmed. Nothing is deployed.")
     show_next_steps(stack)
     check_health(stack)
+
+
+def _propose_parameters(place: Place, built: str) -> str:
+    """The parameters that the stack has, if it is there: by itself SAM proposes the template's defaults in their place."""
+    stack = DeployedStack.find(place)
+    declared = read_yaml(TEMPLATE_FILE.read_text(encoding="utf-8"))["Parameters"]
+    kept = {name: value for name, value in (stack.parameters if stack else {}).items() if name in declared}
+    quoted = {
+        name: value.replace("\\", r"\\").replace('"', r"\"") for name, value in (kept | {"Architecture": built}).items()
+    }
+    return " ".join(f'{name}="{value}"' for name, value in quoted.items())
 
 
 def _asks(place: Place) -> bool:
@@ -75,7 +102,9 @@ def _keep_answers(place: Place) -> Place:
     """Keep SAM's answers under the name that was given to the stack, which may be another than was proposed."""
     file, answers = answers_file(place.stack), read_answers(place.stack)
     if not answers:
-        file.unlink()
+        # SAM keeps them elsewhere in the file for who chose another of its configuration environments.
+        if file.read_text() == NO_ANSWERS:
+            file.unlink()
         return place
     named = Place(answers["stack_name"], answers["region"])
     if named.stack != place.stack:

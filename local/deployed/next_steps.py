@@ -1,5 +1,6 @@
 """What is still to be done before a deployed stack edits pictures."""
 
+import time
 from http import HTTPStatus
 
 import httpx
@@ -34,12 +35,18 @@ def check_health(stack: DeployedStack) -> None:
         DeployedError: it says that they are not, or does not answer.
     """
     url = f"{stack.output('ApiUrl')}/health"
-    try:
-        answered = f"answers {httpx.get(url, timeout=30, trust_env=False).status_code}"
-    except httpx.HTTPError as error:
-        answered = f"does not answer ({error})"
-    if answered != f"answers {HTTPStatus.OK.value}":
-        raise DeployedError(f"The stack is deployed, but {url} {answered}. {stack.place.command('logs')} shows why.")
+    # A stage and a role that were just made may need a moment.
+    for pause in (2, 5, 0):
+        try:
+            answer = httpx.get(url, timeout=30)
+        except httpx.HTTPError as error:
+            answered = f"does not answer ({error})"
+        else:
+            answered = f"answers {answer.status_code}"
+            if answer.status_code == HTTPStatus.OK:
+                return
+        time.sleep(pause)
+    raise DeployedError(f"The stack is deployed, but {url} {answered}. {stack.place.command('logs')} shows why.")
 
 
 def _has_value(stack: DeployedStack, secret: str) -> bool:

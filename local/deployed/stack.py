@@ -77,11 +77,17 @@ def answers_file(stack: str) -> Path:
 
 
 def read_answers(stack: str) -> dict[str, Any]:
-    """Read what was answered at the first deploy; nothing where it was not saved."""
+    """Read what was answered at the first deploy; nothing where it was not saved.
+
+    Raises:
+        DeployedError: the file is no TOML.
+    """
     try:
         content = tomllib.loads(answers_file(stack).read_text())
     except FileNotFoundError:
         return {}
+    except tomllib.TOMLDecodeError as error:
+        raise DeployedError(f"{answers_file(stack)}: {error}") from error
     answers: dict[str, Any] = content.get("default", {}).get("deploy", {}).get("parameters", {})
     return answers
 
@@ -130,6 +136,14 @@ class DeployedStack:
             {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])},
             {given["ParameterKey"]: given.get("ParameterValue", "") for given in stack.get("Parameters", [])},
         )
+
+    @classmethod
+    def find(cls, place: Place) -> Self | None:
+        """Ask CloudFormation; None where it knows no stack of that name."""
+        try:
+            return cls.read(place)
+        except NoSuchStackError:
+            return None
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Owners = dict[str, str]
 """Whose token it is, by the SHA-256 of the token."""
 
-OWNER = re.compile(r"[A-Za-z0-9._-]{1,64}")
+OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """As the template's UploadOwner; an owner's name is a folder of the outputs bucket."""
 ID_LENGTH = 8
 """Digits of a token's hash that name it."""

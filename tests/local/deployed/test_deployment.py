@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from local.deployed.stack import DeployedStack
 from tests.local.deployed.conftest import ROOT, Api, Cloud
 
 ANSWERS = """version = 0.1
@@ -83,6 +84,7 @@ def test_deploy_builds_deploys_and_says_what_comes_next(cloud: Cloud) -> None:
     assert build[0] == "build"
     assert deploy == [
         *("deploy", "--stack-name", "darkroom", "--region", "us-east-1", "--no-fail-on-empty-changeset"),
+        *("--parameter-overrides", 'Architecture="arm64" UploadOwner="uploads" FalAuthScheme="Key" AlarmEmail=""'),
         *("--config-file", "samconfig.toml", "--no-confirm-changeset"),
     ]
     assert "Deploys the stack darkroom to us-east-1, account 123456789012" in result.stdout
@@ -118,6 +120,83 @@ def test_what_is_done_is_no_next_step(account: Cloud) -> None:
         assert word not in result.stdout
 
 
+def test_the_processor_that_was_built_for_is_deployed(cloud: Cloud) -> None:
+    """Without saved answers, as in CI, SAM is told for which processor the functions were built."""
+    cloud.run("deploy", "--sam", str(cloud.folder / "sam"), "--built", "x86_64")
+    (call,) = cloud.sam_calls()
+    assert 'Architecture="x86_64"' in call[call.index("--parameter-overrides") + 1]
+
+
+def test_another_machine_is_proposed_what_the_stack_has(account: Cloud) -> None:
+    """Without saved answers each parameter of the stack is proposed as it is, and not as the template's default."""
+    account.create_stack(UploadOwner="shop", FalAuthScheme="Bearer", AlarmEmail='"ops" <ops@example.com>')
+    deploy_in_terminal(account, SAM_ANSWERS=ANSWERS.format(stack="darkroom"))
+    (call,) = account.sam_calls()
+    proposed = dict(word.split("=", 1) for word in shlex.split(call[call.index("--parameter-overrides") + 1]))
+    assert proposed == {
+        "Architecture": "arm64",
+        "UploadOwner": "shop",
+        "FalAuthScheme": "Bearer",
+        "AlarmEmail": '"ops" <ops@example.com>',
+    }
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "CREATE_FAILED"])
+def test_a_stack_that_was_never_whole(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    """What CloudFormation would refuse after minutes of building is refused before, with what to do."""
+    monkeypatch.setattr(DeployedStack, "find", lambda place: DeployedStack(place, status, {}, {}))
+    result = cloud.run("announce")
+    assert result.returncode == 1
+    assert f"was never made whole ({status}), and cannot be updated. `make destroy` removes" in result.stderr
+
+
+def test_a_change_set_that_is_declined(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who declines the changes of a first deploy is told that nothing is deployed."""
+    monkeypatch.setattr(DeployedStack, "read", lambda place: DeployedStack(place, "REVIEW_IN_PROGRESS", {}, {}))
+    result = cloud.run("deploy", "--sam", str(cloud.folder / "sam"))
+    assert (result.returncode, result.stderr) == (1, "error: The changes were not confirmed. Nothing is deployed.\n")
+
+
+def test_answers_that_were_edited(cloud: Cloud) -> None:
+    """A list, which SAM takes too, is read; what is no TOML is an error that names the file and the line."""
+    file = cloud.folder / "samconfig-darkroom.toml"
+    file.write_text('[default.deploy.parameters]\nparameter_overrides = ["Architecture=x86_64", "file://more.yaml"]\n')
+    assert cloud.run("architecture").stdout == "x86_64\n"
+    file.write_text("[default\n")
+    result = cloud.run("architecture")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: samconfig-darkroom.toml: ")
+
+
+def test_yes_of_the_environment_destroys_nothing(cloud: Cloud) -> None:
+    """Only a YES that was typed counts, as some systems have variables of such names."""
+    result = make(cloud, "destroy", YES="1")
+    assert result.returncode
+    assert cloud.sam_calls() == []
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        (
+            "deploy",
+            (
+                *("--stack-name", "--region", "--no-fail-on-empty-changeset", "--parameter-overrides", "--guided"),
+                *("--capabilities", "--config-file", "--no-confirm-changeset"),
+            ),
+        ),
+        ("logs", ("--region", "--cw-log-group", "--tail")),
+        ("delete", ("--stack-name", "--region", "--no-prompts")),
+    ],
+)
+def test_the_real_sam_has_the_options(command: str, options: tuple[str, ...]) -> None:
+    """The SAM of the lock knows each option that it is given here."""
+    sam = ROOT / ".tools" / "sam" / "bin" / "sam"
+    shown = subprocess.run([sam, command, "--help"], capture_output=True, text=True, check=True).stdout  # noqa: S603 - the project's own SAM
+    for option in options:
+        assert re.search(rf"(?<![\w-]){option.replace('--no-', '--(no-)?')}\b", shown), option
+
+
 def test_a_failed_deploy(cloud: Cloud) -> None:
     """When SAM fails nothing is said of next steps, and make fails."""
     result = cloud.run("deploy", "--sam", str(cloud.folder / "sam"), SAM_EXIT="1")
@@ -137,8 +216,8 @@ def test_the_first_deploy_is_guided(cloud: Cloud) -> None:
     first, second = cloud.sam_calls()
     assert first[first.index("--guided") :] == [
         *("--guided", "--capabilities", "CAPABILITY_IAM", "--config-file", "samconfig-darkroom.toml"),
-        *("--parameter-overrides", "Architecture=arm64"),
     ]
+    assert "--parameter-overrides" not in second
     assert second[-2:] == ["--config-file", "samconfig-darkroom.toml"]
     assert "--guided" not in second
     assert cloud.run("deploy", "--sam", str(cloud.folder / "sam")).returncode == 0
