@@ -10,9 +10,11 @@ BIN := .venv/bin
 TOOLS := .tools
 SAM := $(TOOLS)/sam/bin/sam
 export SAM_CLI_TELEMETRY := 0
+SAM_LOCAL := .aws-sam/local/build/template.yaml
 CODE := functions shared local tests benchmarks
 
-.PHONY: help demo local test simulate benchmark cold-start forgeries build check format lint types layers template lock clean
+.PHONY: help demo local invoke test simulate benchmark cold-start forgeries build check format lint types layers template \
+	scan lock deploy fal-key token tokens revoke logs destroy clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -20,8 +22,22 @@ help: ## this list
 demo: .venv/local ## edit real photos on all six endpoints, with no account and no key, and show the pictures
 	@$(BIN)/python -m local demo
 
-local: .venv/local ## the whole service on this machine, in the foreground, for work
-	@exec $(BIN)/python -m local
+ENGINE ?= processes
+local: .venv/local $(if $(filter sam,$(ENGINE)),docker $(SAM_LOCAL)) ## the whole service on this machine, in the foreground; ENGINE=sam runs its functions in containers
+	@exec $(BIN)/python -m local --engine $(ENGINE)
+
+# Some systems have a NAME in the environment: only what was typed counts.
+EVENT := $(if $(filter command,$(origin NAME)),$(NAME))
+invoke: .venv/local $(if $(EVENT),invocable $(SAM_LOCAL)) ## an event of events/ through its function in a container, NAME=post_job; all names without NAME
+	@$(BIN)/python -m local.invoke $(EVENT)
+
+# Before anything is installed or built for containers: whether there can be any.
+.PHONY: docker invocable
+docker: .venv/local
+	@$(BIN)/python -m local.docker
+
+invocable: .venv/local
+	@$(BIN)/python -m local.invoke --check $(EVENT)
 
 # What runs the code many thousand times runs it untraced, which is four times as fast.
 MANY := tests/simulation tests/forgeries tests/iam
@@ -86,10 +102,8 @@ lock: .venv/dev ## choose the newest versions that pyproject.toml allows, with h
 
 # --- a stack on AWS; STACK=… is another name than samconfig.toml's, AWS_PROFILE and AWS_REGION are AWS's own ---
 DEPLOYED = $(BIN)/python -m local.deployed $(if $(STACK),--stack "$(STACK)")
-# Some systems have a NAME in the environment: only what was typed counts.
 typed = $(if $(filter command,$(origin $(1))),--$(2) "$($(1))")
 
-.PHONY: deploy fal-key token tokens revoke logs destroy
 deploy: .venv/local $(TOOLS)/sam/ready ## put Darkroom on AWS, or bring what is there up to date
 	@$(DEPLOYED) announce
 	@built="$$($(DEPLOYED) architecture $(call typed,ARCHITECTURE,typed))" && \
@@ -123,6 +137,15 @@ build-%:
 	$(if $(filter-out $(BUILT_FOR),$(ARCHITECTURE)),$(error ARCHITECTURE is $(ARCHITECTURE), but the template's parameter \
 	  Architecture is $(BUILT_FOR): give `sam build` and `sam deploy` --parameter-overrides Architecture=$(ARCHITECTURE)))
 	@$(PYTHON) -m local.artifact $(BUILT_FOR) "$(ARTIFACTS_DIR)"
+
+# What `sam local` runs: built for this machine's processor, beside what a deployment takes.
+HOST_ARCHITECTURE = $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
+$(SAM_LOCAL): template.yaml presets.yaml requirements.txt $(wildcard functions/*.py shared/*.py) local/artifact.py | $(TOOLS)/sam/ready
+	@echo "Building the functions for this machine with SAM (half a minute, when they have changed) …"
+	@mkdir -p $(@D)
+	@ARCHITECTURE=$(HOST_ARCHITECTURE) $(SAM) build --build-dir $(@D) --parameter-overrides Architecture=$(HOST_ARCHITECTURE) \
+	  >$(@D)/../log 2>&1 || { cat $(@D)/../log >&2; exit 1; }
+	@touch $@
 
 clean: ## delete what was installed and made
 	@rm -rf .venv .tools .aws-sam demo-output .coverage .mypy_cache .pytest_cache .ruff_cache

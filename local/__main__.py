@@ -2,22 +2,19 @@
 
 import argparse
 import os
-import signal
 import sys
 import threading
 import time
-from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import httpx
 
 from local.demo import run_demo
-from local.settings import DEFAULT_PORTS, TOKEN, Fal, LocalError, Ports, free_ports
+from local.docker import find_docker
+from local.foreground import INTERRUPTED, end_on_signal, forget_profile
+from local.settings import DEFAULT_PORTS, HOST, TOKEN, Fal, LocalError, Ports, free_ports
 from local.stack import Stack
 from local.template import REGION
-
-INTERRUPTED = 130
 
 
 def main() -> int:
@@ -26,41 +23,30 @@ def main() -> int:
         prog="python -m local", description="Darkroom on this machine, without an account."
     )
     parser.add_argument("command", nargs="?", choices=["demo"], help="edit real photos, and end")
+    parser.add_argument(
+        "--engine", choices=["processes", "sam"], default="processes", help="what runs the functions without a demo"
+    )
     parser.add_argument("--show-log", action="store_true", help="print what functions and stand-ins log")
     arguments = parser.parse_args()
     # A stack in the foreground is meant to be ended; a demo that is ended is not done.
-    end = partial(_end, INTERRUPTED if arguments.command == "demo" else 0)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    _forget_profile()
+    end_on_signal(INTERRUPTED if arguments.command == "demo" else 0)
+    forget_profile()
     try:
         if arguments.command == "demo":
             return _demo(show_log=arguments.show_log)
-        _serve(show_log=arguments.show_log)
+        _serve(in_containers=arguments.engine == "sam", show_log=arguments.show_log)
     except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _end(code: int, _number: int, _frame: FrameType | None) -> None:
-    # What follows takes a moment; a second Ctrl-C must not cut it short and leave processes behind.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    raise SystemExit(code)
-
-
-def _forget_profile() -> None:
-    """Keep the user's own AWS settings out: boto3 would stumble over a profile that is not there."""
-    for name in [name for name in os.environ if name.startswith("AWS_") and name != "AWS_PORT"]:
-        del os.environ[name]
-    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-
-
-def _serve(*, show_log: bool) -> None:
+def _serve(*, in_containers: bool, show_log: bool) -> None:
     ports = Ports.read(os.environ)
+    docker = find_docker() if in_containers else None
+    fal = Fal.choose(os.environ, ports, docker.host if docker else HOST)
     print("starting …", flush=True)
-    with Stack(ports, Fal.choose(os.environ, ports)) as stack:
+    with Stack(ports, fal, docker) as stack:
         print(_welcome(stack), flush=True)
         if show_log:
             _follow(stack.log)
@@ -122,6 +108,11 @@ def _welcome(stack: Stack) -> str:
         f"  log      {stack.log}",
         "",
     ]
+    if stack.docker:
+        lines += [
+            f"Functions run in containers, which reach this machine as {stack.docker.host}; so links lead there.",
+            "",
+        ]
     if stack.fal.is_real:
         lines += [
             "fal cannot reach this machine: jobs are finished by the sweep, within a minute or two,",

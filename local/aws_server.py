@@ -13,12 +13,18 @@ from local import s3_events
 from local.settings import HOST
 
 
-def serve(port: int) -> None:
-    """Answer for AWS on a port of this machine until the process ends."""
+def serve(addresses: list[str], port: int) -> None:
+    """Answer for AWS on a port of this machine, under each of these addresses, until the process ends."""
     s3_events.install()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     application = DomainDispatcherApplication(create_backend_app)
-    make_server(HOST, port, application, threaded=True, request_handler=MotoRequestHandler).serve_forever()
+    servers = [
+        make_server(address, port, application, threaded=True, request_handler=MotoRequestHandler)
+        for address in addresses
+    ]
+    for server in servers[1:]:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    servers[0].serve_forever()
 
 
 def _exit_with_parent() -> None:
@@ -30,12 +36,13 @@ def _exit_with_parent() -> None:
 def main() -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(prog="python -m local.aws_server", description="moto as AWS, on this machine only")
+    parser.add_argument("--host", action="append", help=f"an address to listen on, {HOST} if none is given")
     parser.add_argument("--port", type=int, default=5000)
     parser.add_argument("--exit-with-parent", action="store_true", help="end when standard input ends")
     arguments = parser.parse_args()
     if arguments.exit_with_parent:
         threading.Thread(target=_exit_with_parent, daemon=True).start()
-    serve(arguments.port)
+    serve(arguments.host or [HOST], arguments.port)
 
 
 if __name__ == "__main__":

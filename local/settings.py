@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
+LOOPBACK = {HOST, "localhost", "::1"}
 DEFAULT_PORTS = {"API_PORT": 3000, "AWS_PORT": 5000, "FAL_PORT": 8787}
 OWNER = "local"
 TOKEN = "local"  # noqa: S105 - the one token that the local stack knows, and prints
@@ -64,8 +66,14 @@ class Fal:
     key: str
 
     @classmethod
-    def choose(cls, environment: Mapping[str, str], ports: Ports) -> Self:
-        """Take the fal at FAL_QUEUE_URL; the real one where only FAL_KEY is set; else the emulator."""
+    def choose(cls, environment: Mapping[str, str], ports: Ports, host: str = HOST) -> Self:
+        """Take the fal at FAL_QUEUE_URL; the real one where only FAL_KEY is set; else the emulator on this `host`.
+
+        Raises:
+            LocalError: functions are in containers, and one is to call this machine `localhost`, which is itself there.
+        """
+        if host != HOST:
+            _refuse_loopback(environment, host)
         given = {
             parameter: environment[name] for name, parameter in FAL_PARAMETERS.items() if environment.get(name)
         } | {"UploadOwner": OWNER}
@@ -73,7 +81,7 @@ class Fal:
         if environment.get("FAL_QUEUE_URL") or key:
             # It may be unable to call this machine: then asking is all that finishes a job.
             return cls(emulated=False, parameters=given | {"PollSeconds": str(ASK_SECONDS)}, key=key or LOCAL_KEY)
-        origin = f"http://{HOST}:{ports.fal}"
+        origin = f"http://{host}:{ports.fal}"
         parameters = {
             "FalQueueUrl": origin,
             "FalJwksUrl": f"{origin}/.well-known/jwks.json",
@@ -88,7 +96,16 @@ class Fal:
         return not self.emulated and "FalQueueUrl" not in self.parameters
 
 
-def claim(variable: str, port: int) -> socket.socket:
+def _refuse_loopback(environment: Mapping[str, str], host: str) -> None:
+    for variable in ("FAL_QUEUE_URL", "FAL_JWKS_URL", "FAL_OUTPUT_HOSTS"):
+        for address in filter(None, environment.get(variable, "").split(",")):
+            if urlsplit(address if "://" in address else f"//{address}").hostname in LOOPBACK:
+                raise LocalError(
+                    f"{variable}: a container does not reach this machine as {address}; have it listen on {host}"
+                )
+
+
+def claim(variable: str, port: int, address: str = HOST) -> socket.socket:
     """Take a port of this machine, without answering on it yet.
 
     Raises:
@@ -97,7 +114,7 @@ def claim(variable: str, port: int) -> socket.socket:
     claimed = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        claimed.bind((HOST, port))
+        claimed.bind((address, port))
     except OSError as error:
         claimed.close()
         raise LocalError(

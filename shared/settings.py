@@ -66,7 +66,7 @@ class Settings(BaseModel):
     def _tells_outputs_from_uploads(cls, value: str, info: ValidationInfo) -> str:
         if not re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*", value):
             raise ValueError(
-                "expected folders that begin with a letter or digit, go on with these or ._- and end with a slash"
+                "expected folders, each of letters, digits and ._- (not first) with a slash at its end"
             )
         if not value and info.data.get("inputs_bucket") == info.data.get("outputs_bucket"):
             raise ValueError("needed where both buckets are one, or each output would be an upload")

@@ -84,7 +84,7 @@ def deploy(place: Place, sam: str, built: str) -> None:
 
 
 def _propose_parameters(place: Place, built: str) -> str:
-    """The parameters that the stack has, if it is there: by itself SAM proposes the template's defaults in their place."""
+    """The parameters that the stack has, if it is there: SAM by itself would propose the template's defaults."""
     stack = DeployedStack.find(place)
     declared = read_yaml(TEMPLATE_FILE.read_text(encoding="utf-8"))["Parameters"]
     kept = {name: value for name, value in (stack.parameters if stack else {}).items() if name in declared}

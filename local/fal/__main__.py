@@ -24,7 +24,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
         description="A stand-in for fal's queue. Everything else can be set at /emulator/settings while it runs.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    parser.add_argument("--host", action="append", help="an address to listen on, by default only 127.0.0.1")
     parser.add_argument("--port", type=int, default=8787, help="plain http; 0 lets the system choose")
     parser.add_argument("--tls-port", type=int, help="https too, which fal's own client needs")
     parser.add_argument("--public-url", help="where output files are found; by default the plain port")
@@ -63,8 +63,10 @@ def main(arguments: list[str]) -> None:
         signal.signal(number, lambda *_: stopped.set())
     emulator = Emulator(settings, threads=THREADS)
     with tempfile.TemporaryDirectory(prefix="fal-") as directory:
-        plain = Listener(emulator, options.host, options.port, logs_calls=options.log_calls)
+        hosts = options.host or ["127.0.0.1"]
+        plain = Listener(emulator, hosts[0], options.port, logs_calls=options.log_calls)
         listeners = [plain]
+        listeners += [Listener(emulator, host, plain.port, logs_calls=options.log_calls) for host in hosts[1:]]
         emulator.change_settings({"public_url": (options.public_url or f"http://{plain.authority}").rstrip("/")})
         emulator.keep_settings()
         print(f"fal emulator on http://{plain.authority}; for Darkroom's functions:")
@@ -74,8 +76,8 @@ def main(arguments: list[str]) -> None:
         if options.tls_port is not None:
             from local.fal.certificate import make_certificate  # noqa: PLC0415 - only this port needs cryptography
 
-            context, trusted = make_certificate(Path(directory), options.host)
-            secure = Listener(emulator, options.host, options.tls_port, tls=context, logs_calls=options.log_calls)
+            context, trusted = make_certificate(Path(directory), hosts[0])
+            secure = Listener(emulator, hosts[0], options.tls_port, tls=context, logs_calls=options.log_calls)
             listeners.append(secure)
             print(f"FAL_QUEUE_RUN_HOST={secure.authority}")
             print(f"SSL_CERT_FILE={trusted}")

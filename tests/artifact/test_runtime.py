@@ -93,7 +93,7 @@ def stack(runtime: Runtime) -> Iterator[Emulated]:
             made.append(EmulatedLambdas(runtime, *arguments))
             return made[0]
 
-        patch.setattr("local.stack.Lambdas", make)
+        patch.setattr("local.engines.Lambdas", make)
         with Emulated(ports, replace(fal, parameters=fal.parameters | {"PollSeconds": "1"})) as running:
             (running.lambdas,) = made
             yield running

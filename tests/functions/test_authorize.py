@@ -26,6 +26,11 @@ def test_anything_else_may_not_pass(system: Any, header: str) -> None:
     assert ask(system, authorization=header) == {"isAuthorized": False, "context": {"owner": ""}}
 
 
+def test_the_header_s_name_has_no_case(system: Any) -> None:
+    """API Gateway writes it in small letters, `sam local` as HTTP/1.1 does."""
+    assert ask(system, Authorization="Bearer token of the shop")["isAuthorized"] is True
+
+
 def test_without_a_header_nobody_passes(system: Any) -> None:
     """API Gateway refuses such calls itself; so does this."""
     assert ask(system)["isAuthorized"] is False

@@ -75,16 +75,16 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = DEADLINE)
 
 
 @contextmanager
-def launched(folder: Path) -> Iterator[Running]:
-    """Launch a stack on free ports; whatever is left of it in the end is killed."""
+def launched(folder: Path, *options: str) -> Iterator[Running]:
+    """Launch a stack on free ports, with options of the command line; what is left of it in the end is killed."""
     ports = free_ports()
     output = folder / "output"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("FAL_", "AWS_"))}
     # A profile that a user may have, and that is not there.
     environment |= {"AWS_PROFILE": "nobody", "TMPDIR": str(folder)} | {name: str(port) for name, port in ports.items()}
     with output.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "local"], cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "local", *options], cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
         )
     try:
         yield Running(process, ports, output)
@@ -109,12 +109,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         check_end(stack, signal.SIGTERM)
 
 
-def check_end(stack: Running, number: signal.Signals) -> None:
-    """Make sure that a signal ends everything at once."""
+def check_end(stack: Running, number: signal.Signals, seconds: float = 3) -> None:
+    """Make sure that a signal ends everything at once, which is within so many seconds."""
     began = time.monotonic()
     stack.process.send_signal(number)
-    assert stack.process.wait(10) == 0
-    assert time.monotonic() - began < 3
+    assert stack.process.wait(10 + seconds) == 0
+    assert time.monotonic() - began < seconds
     assert stack.open_ports() == []
 
 

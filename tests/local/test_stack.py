@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from local.settings import Fal, LocalError, Ports, free_ports
-from local.stack import Child, Stack
+from local.children import Child, Children
+from local.settings import Fal, LocalError, Ports, claim, free_ports
+from local.stack import Stack
 
 
 def make(**environment: str) -> Stack:
@@ -32,10 +33,10 @@ def test_wrong_presets_are_named_at_the_start(tmp_path: Path, monkeypatch: pytes
     """A mistake in presets.yaml ends the start with its place, and does not wait for the first upload."""
     file = tmp_path / "presets.yaml"
     file.write_text("presets: {a: {arguments: {prompt: x, aspect_ratio: 1:1}}}")
-    monkeypatch.setattr("local.stack.PRESETS_FILE", file)
+    monkeypatch.setattr("local.stand_ins.PRESETS_FILE", file)
     with pytest.raises(LocalError, match=r"presets\.yaml: presets\.a: arguments\.aspect_ratio: .*in quotes"):
         make()
-    monkeypatch.setattr("local.stack.PRESETS_FILE", tmp_path / "none.yaml")
+    monkeypatch.setattr("local.stand_ins.PRESETS_FILE", tmp_path / "none.yaml")
     with pytest.raises(LocalError, match=r"none\.yaml: "):
         make()
 
@@ -52,14 +53,14 @@ def test_the_address_of_fal_is_told() -> None:
     assert make(FAL_KEY="a:b").fal_url == "https://queue.fal.run"
 
 
-def test_a_child_that_ends_by_itself_ends_the_stack() -> None:
-    """A stand-in that dies is named with its exit status."""
-    stack = make()
-    process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
-    process.wait()
-    stack._children.append(Child("AWS stand-in", process))  # noqa: SLF001 - a stand-in that dies cannot be had from outside
-    with pytest.raises(LocalError, match="the AWS stand-in ended with status 3"):
-        stack.watch()
+def test_a_child_that_ends_by_itself_is_named(tmp_path: Path) -> None:
+    """A process of the stack that dies is named with its exit status and the log."""
+    with (tmp_path / "log").open("wb") as log:
+        children = Children(log)
+        children.start("AWS stand-in", "local.leash", sys.executable, "-c", "raise SystemExit(3)").process.wait()
+        with pytest.raises(LocalError, match=r"the AWS stand-in ended with status 3; see .*log"):
+            children.check()
+        children.end()
 
 
 def test_a_child_that_will_not_end_is_killed() -> None:
@@ -80,5 +81,6 @@ def test_a_broken_handler_is_named() -> None:
     stack.template = replace(stack.template, functions={"Sweep": broken})
     with pytest.raises(LocalError, match=r"a function does not start: .*functions\.sweep\.nobody"), stack:
         pass
-    assert all(child.process.returncode is not None for child in stack._children)  # noqa: SLF001 - only the stack knows its children
+    for port in (stack.ports.aws, stack.ports.api):
+        claim("nobody has it", port).close()
     stack.log.unlink()

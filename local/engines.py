@@ -1,0 +1,93 @@
+"""The engines that run functions and answer for the API: here the default one, `local.sam` has the other."""
+
+import logging
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import IO, Any, Protocol
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from local.gateway import Gateway
+from local.lambdas import FunctionError, Lambdas
+from local.resources import Function
+from local.settings import HOST, LocalError
+
+
+class Engine(Protocol):
+    """All that the stack knows of what runs its functions."""
+
+    def start(self) -> None:
+        """Make functions ready to be invoked.
+
+        Raises:
+            LocalError: they cannot be.
+        """
+        ...
+
+    def invoke(self, function: str, event: dict[str, Any]) -> Any:
+        """Have a function, by its logical id, handle an event.
+
+        Raises:
+            FunctionError: it raised, ran out of time, or died.
+        """
+        ...
+
+    def open_api(self, port: socket.socket) -> None:
+        """Answer for the API from now on, on a port that was claimed.
+
+        Raises:
+            LocalError: that is not possible.
+        """
+        ...
+
+    def close(self) -> None:
+        """End all that was started."""
+        ...
+
+
+class Processes:
+    """The default engine: functions in processes of their own behind our own stand-in for API Gateway."""
+
+    def __init__(self, functions: Mapping[str, Function], environment: Mapping[str, str], log: IO[bytes]) -> None:
+        self._lambdas = Lambdas(functions, environment, log)
+        self._gateway = Gateway(functions, self._lambdas.invoke)
+        self._log = log
+        self._ending = ExitStack()
+        self._ending.callback(self._lambdas.close)
+        self.invoke = self._lambdas.invoke
+
+    def start(self) -> None:
+        """Start a container of each function, so that a handler that cannot be imported shows now."""
+        try:
+            self._lambdas.start()
+        except FunctionError as error:
+            raise LocalError(f"a function does not start: {error}; see {self._log.name}") from error
+
+    def open_api(self, port: socket.socket) -> None:
+        """Serve the API on a thread."""
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        server = make_server(
+            HOST,
+            port.getsockname()[1],
+            self._gateway,
+            threaded=True,
+            request_handler=_Connection,
+            fd=port.fileno(),
+        )
+        self._ending.callback(server.server_close)
+        thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+        port.listen(128)
+        thread.start()
+        self._ending.callback(server.shutdown)
+
+    def close(self) -> None:
+        """Close the API first, then the containers."""
+        self._ending.close()
+
+
+class _Connection(WSGIRequestHandler):
+    """A connection that speaks HTTP/1.1, as API Gateway does."""
+
+    protocol_version = "HTTP/1.1"

@@ -1,0 +1,28 @@
+"""What a command in the foreground does first: keep the user's AWS settings out, and see to its own end."""
+
+import os
+import signal
+from functools import partial
+from types import FrameType
+
+INTERRUPTED = 130
+
+
+def forget_profile() -> None:
+    """Keep the user's own AWS settings out: boto3 would stumble over a profile that is not there."""
+    for name in [name for name in os.environ if name.startswith("AWS_") and name != "AWS_PORT"]:
+        del os.environ[name]
+    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+
+
+def end_on_signal(code: int = INTERRUPTED) -> None:
+    """Have Ctrl-C and SIGTERM end the process with this exit code, once what it started is ended."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, partial(_end, code))
+
+
+def _end(code: int, _number: int, _frame: FrameType | None) -> None:
+    # What follows takes a moment; a second Ctrl-C must not cut it short and leave processes behind.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(code)
