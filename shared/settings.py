@@ -65,9 +65,7 @@ class Settings(BaseModel):
     @classmethod
     def _tells_outputs_from_uploads(cls, value: str, info: ValidationInfo) -> str:
         if not re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*", value):
-            raise ValueError(
-                "expected folders, each of letters, digits and ._- (not first) with a slash at its end"
-            )
+            raise ValueError("expected folders, each of letters, digits and ._- (not first) with a slash at its end")
         if not value and info.data.get("inputs_bucket") == info.data.get("outputs_bucket"):
             raise ValueError("needed where both buckets are one, or each output would be an upload")
         return value
