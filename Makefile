@@ -132,7 +132,7 @@ build: $(TOOLS)/sam/ready ## what `sam deploy` uploads, into .aws-sam; ARCHITECT
 	@MAKEFLAGS=--no-print-directory $(SAM) build $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
 
 # `sam build` runs this once for each function, with the folder to fill. It does not say for which processor, but reads the
-# Makefile in the folder that the template makes of its parameter: architectures/*/Makefile, which includes this one.
+# Makefile in the folder that the template makes of its parameter: local/architectures/*/Makefile, which includes this one.
 build-%:
 	$(if $(filter-out $(BUILT_FOR),$(ARCHITECTURE)),$(error ARCHITECTURE is $(ARCHITECTURE), but the template's parameter \
 	  Architecture is $(BUILT_FOR): give `sam build` and `sam deploy` --parameter-overrides Architecture=$(ARCHITECTURE)))

@@ -9,7 +9,6 @@ from local.settings import ROOT
 
 PARTS = (
     "Makefile",
-    "architectures",
     "functions",
     "local",
     "presets.yaml",

@@ -125,7 +125,7 @@ def test_what_cannot_be_built_is_named(
     """A folder that holds something, a template without a Python, and a Python without pip end in one line."""
     with pytest.raises(ArtifactError, match="is not empty"):
         build("x86_64", project, project)
-    shutil.copytree(ROOT / "architectures", tmp_path / "target")
+    shutil.copytree(ROOT / "local" / "architectures", tmp_path / "target")
     monkeypatch.setattr(sys, "argv", ["artifact", "arm64", str(tmp_path / "target")])
     assert artifact.main() == 1
     assert capsys.readouterr().err == f"error: {tmp_path / 'target'} is not empty\n"
@@ -139,7 +139,7 @@ def test_what_cannot_be_built_is_named(
 
 def test_another_processor_than_the_template_s_is_an_error(project: Path, tmp_path: Path) -> None:
     """Who sets ARCHITECTURE and forgets the template's parameter is told so, and gets no artifact."""
-    recipe = ["make", "--makefile", "architectures/arm64/Makefile", "build-Callback"]
+    recipe = ["make", "--makefile", "local/architectures/arm64/Makefile", "build-Callback"]
     environment = os.environ | {"ARCHITECTURE": "x86_64", "ARTIFACTS_DIR": str(tmp_path / "made")}
     done = subprocess.run(recipe, cwd=project, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own recipe
     assert done.returncode != 0
