@@ -219,7 +219,8 @@ class System:
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith(("AWS_", "FAL_"))]:
+    # What make leaves there would have a make that a test runs say more than it is asked.
+    for name in [name for name in os.environ if name.startswith(("AWS_", "FAL_", "MAKE", "MFLAGS"))]:
         monkeypatch.delenv(name)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)

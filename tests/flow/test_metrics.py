@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from shared.observability import metrics
+
 
 def counted(capsys: pytest.CaptureFixture[str], name: str) -> float:
     """The sum of a metric in all that the functions printed since the last look (CloudWatch docs: EMF)."""
@@ -15,6 +17,7 @@ def counted(capsys: pytest.CaptureFixture[str], name: str) -> float:
 @pytest.fixture(autouse=True)
 def _metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "false")
+    metrics.clear_metrics()  # of tests that counted and ended no function
 
 
 def test_a_job_is_counted_once_however_often_it_is_delivered(system: Any, capsys: pytest.CaptureFixture[str]) -> None:
