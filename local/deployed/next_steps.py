@@ -10,6 +10,9 @@ from local.deployed.tokens import read_owners
 from shared.presets import load_presets
 from shared.settings import PRESETS_FILE
 
+PAUSES = (2, 5, 0)
+"""Seconds between questions: a stage and a role that were just made may need a moment."""
+
 
 def show_next_steps(stack: DeployedStack) -> None:
     """Say what is missing, and where pictures go in and come out."""
@@ -35,8 +38,7 @@ def check_health(stack: DeployedStack) -> None:
         DeployedError: it says that they are not, or does not answer.
     """
     url = f"{stack.output('ApiUrl')}/health"
-    # A stage and a role that were just made may need a moment.
-    for pause in (2, 5, 0):
+    for pause in PAUSES:
         try:
             answer = httpx.get(url, timeout=30)
         except httpx.HTTPError as error:

@@ -97,8 +97,9 @@ def test_deploy_builds_deploys_and_says_what_comes_next(cloud: Cloud) -> None:
         assert line in result.stdout
 
 
-def test_a_stack_that_is_not_well_set_up_is_told(cloud: Cloud, api: Api) -> None:
+def test_a_stack_that_is_not_well_set_up_is_told(cloud: Cloud, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """A preset or a parameter that the functions refuse ends the deploy with an error, after the next steps."""
+    monkeypatch.setattr("local.deployed.next_steps.PAUSES", (0, 0))
     api.status = 500
     result = cloud.run("deploy", "--sam", str(cloud.folder / "sam"))
     assert result.returncode == 1
