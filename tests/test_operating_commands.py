@@ -14,6 +14,7 @@ from moto import mock_aws
 
 from local.aws import create_stack
 from local.resources import load_template
+from shared.settings import WebhookSecret
 
 DOCUMENT = (Path(__file__).parent.parent / "docs/operating.md").read_text()
 FIRST_ROW = {"job_id": {"S": "a"}, "status": {"S": "succeeded"}}
@@ -39,6 +40,7 @@ def commands(section: str, operation: str) -> list[str]:
 
 def run(line: str, **variables: str) -> Any:
     """Make the call of one line, with the shell's variables filled in."""
+    line = line.partition(" --query ")[0]  # what is shown of the answer, and where it goes
     for name, value in variables.items():
         line = line.replace(f"${name}", value)
     words = shlex.split(line, comments=True)
@@ -55,6 +57,7 @@ def run(line: str, **variables: str) -> Any:
     parameters = {"--" + xform_name(name, "-"): name for name in members}
     values = {parameters[option]: value for option, value in zip(words[3::2], words[4::2], strict=True)}
     given = {name: json.loads(value) if value.startswith("{") else value for name, value in values.items()}
+    given |= {name: Path(value[7:]).read_text() for name, value in values.items() if value.startswith("file://")}
     return getattr(client, operation)(**given)
 
 
@@ -72,6 +75,20 @@ def test_turning_eventbridge_on() -> None:
     s3.put_object(Bucket="photos", Key="sketch/after.jpg", Body=b"x")
     (message,) = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
     assert json.loads(message["Body"])["detail"]["object"]["key"] == "sketch/after.jpg"
+
+
+def test_rotating_the_webhook_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secret is fetched, edited and put back, and is what the functions read."""
+    monkeypatch.chdir(tmp_path)
+    create_stack(load_template())
+    section = "Rotating the webhook secret's MAC key"
+    (fetch,) = commands(section, "get-secret-value")
+    (put,) = commands(section, "put-secret-value")
+    held = json.loads(run(fetch)["SecretString"])
+    Path("webhook.json").write_text(json.dumps(held | {"previous_mac_key": "k" * 64}))
+    run(put)
+    secret = WebhookSecret.model_validate_json(run(fetch)["SecretString"])
+    assert secret.mac_keys == (held["mac_key"], "k" * 64)
 
 
 def test_bringing_a_picture_back() -> None:
