@@ -10,7 +10,6 @@ BIN := .venv/bin
 TOOLS := .tools
 SAM := $(TOOLS)/sam/bin/sam
 export SAM_CLI_TELEMETRY := 0
-SAM_LOCAL := .aws-sam/local/build/template.yaml
 CODE := functions shared local tests benchmarks
 
 .PHONY: help demo local invoke test simulate benchmark cold-start forgeries build check format lint types layers template \
@@ -23,21 +22,24 @@ demo: .venv/local ## edit real photos on all six endpoints, with no account and 
 	@$(BIN)/python -m local demo
 
 ENGINE ?= processes
-local: .venv/local $(if $(filter sam,$(ENGINE)),docker $(SAM_LOCAL)) ## the whole service on this machine, in the foreground; ENGINE=sam runs its functions in containers
+local: .venv/local $(if $(filter sam,$(ENGINE)),docker built-for-host) ## the whole service on this machine, in the foreground; ENGINE=sam runs its functions in containers
 	@exec $(BIN)/python -m local --engine $(ENGINE)
 
 # Some systems have a NAME in the environment: only what was typed counts.
 EVENT := $(if $(filter command,$(origin NAME)),$(NAME))
-invoke: .venv/local $(if $(EVENT),invocable $(SAM_LOCAL)) ## an event of events/ through its function in a container, NAME=post_job; all names without NAME
+invoke: .venv/local $(if $(EVENT),invocable built-for-host) ## an event of events/ through its function in a container, NAME=post_job; all names without NAME
 	@$(BIN)/python -m local.invoke $(EVENT)
 
 # Before anything is installed or built for containers: whether there can be any.
-.PHONY: docker invocable
+.PHONY: docker invocable built-for-host
 docker: .venv/local
 	@$(BIN)/python -m local.docker
 
 invocable: .venv/local
 	@$(BIN)/python -m local.invoke --check $(EVENT)
+
+built-for-host: .venv/local $(TOOLS)/sam/ready
+	@$(BIN)/python -m local.sam_build
 
 # What runs the code many thousand times runs it untraced, which is four times as fast.
 MANY := tests/simulation tests/forgeries tests/iam
@@ -102,12 +104,14 @@ lock: .venv/dev ## choose the newest versions that pyproject.toml allows, with h
 
 # --- a stack on AWS; STACK=… is another name than samconfig.toml's, AWS_PROFILE and AWS_REGION are AWS's own ---
 DEPLOYED = $(BIN)/python -m local.deployed $(if $(STACK),--stack "$(STACK)")
+# No $(MAKE): make runs a line that has one even where it is only to show what it would do.
+BUILD = MAKEFLAGS=--no-print-directory "$(SAM)" build
 typed = $(if $(filter command,$(origin $(1))),--$(2) "$($(1))")
 
 deploy: .venv/local $(TOOLS)/sam/ready ## put Darkroom on AWS, or bring what is there up to date
 	@$(DEPLOYED) announce
 	@built="$$($(DEPLOYED) architecture $(call typed,ARCHITECTURE,typed))" && \
-	$(MAKE) --no-print-directory build ARCHITECTURE="$$built" && \
+	ARCHITECTURE="$$built" $(BUILD) --parameter-overrides "Architecture=$$built" && \
 	$(DEPLOYED) deploy --sam "$(SAM)" --built "$$built"
 
 fal-key: .venv/local ## give the deployed stack your fal key
@@ -128,8 +132,10 @@ logs: .venv/local $(TOOLS)/sam/ready ## follow what the deployed functions log
 destroy: .venv/local $(TOOLS)/sam/ready ## delete the deployed stack, but not its pictures and jobs
 	@$(DEPLOYED) destroy --sam "$(SAM)" $(if $(filter command,$(origin YES)),$(if $(YES),--yes))
 
-build: $(TOOLS)/sam/ready ## what `sam deploy` uploads, into .aws-sam; ARCHITECTURE=x86_64 for the other processor
-	@MAKEFLAGS=--no-print-directory $(SAM) build $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
+build: $(TOOLS)/sam/ready ## what `make deploy` uploads, into .aws-sam; ARCHITECTURE=x86_64 for the other processor
+	$(if $(filter-out arm64 x86_64,$(ARCHITECTURE)),$(error ARCHITECTURE is $(ARCHITECTURE): Lambda has arm64 and x86_64))
+	@$(BUILD) $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
+	@echo "Built. \`make deploy\` builds for the stack's processor, and puts it on AWS."
 
 # `sam build` runs this once for each function, with the folder to fill. It does not say for which processor, but reads the
 # Makefile in the folder that the template makes of its parameter: local/architectures/*/Makefile, which includes this one.
@@ -137,15 +143,6 @@ build-%:
 	$(if $(filter-out $(BUILT_FOR),$(ARCHITECTURE)),$(error ARCHITECTURE is $(ARCHITECTURE), but the template's parameter \
 	  Architecture is $(BUILT_FOR): give `sam build` and `sam deploy` --parameter-overrides Architecture=$(ARCHITECTURE)))
 	@$(PYTHON) -m local.artifact $(BUILT_FOR) "$(ARTIFACTS_DIR)"
-
-# What `sam local` runs: built for this machine's processor, beside what a deployment takes.
-HOST_ARCHITECTURE = $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
-$(SAM_LOCAL): template.yaml presets.yaml requirements.txt $(wildcard functions/*.py shared/*.py) local/artifact.py | $(TOOLS)/sam/ready
-	@echo "Building the functions for this machine with SAM (half a minute, when they have changed) …"
-	@mkdir -p $(@D)
-	@ARCHITECTURE=$(HOST_ARCHITECTURE) $(SAM) build --build-dir $(@D) --parameter-overrides Architecture=$(HOST_ARCHITECTURE) \
-	  >$(@D)/../log 2>&1 || { cat $(@D)/../log >&2; exit 1; }
-	@touch $@
 
 clean: ## delete what was installed and made
 	@rm -rf .venv .tools .aws-sam demo-output .coverage .mypy_cache .pytest_cache .ruff_cache
@@ -169,7 +166,7 @@ $(TOOLS)/%/ready: requirements-%.txt
 
 define install
 if [ -z "$(PYTHON)" ]; then echo "Darkroom needs Python 3.11 or newer, and found none: set PYTHON to one." >&2; exit 1; fi; \
-[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "python -m venv failed: is your system's venv package installed?" >&2; exit 1; }; \
+[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear .venv || { rm -rf .venv; echo "python -m venv failed: is your system's venv package installed?" >&2; exit 1; }; \
 echo "Installing $(1) into .venv (once, up to a minute) …"; \
 $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
 endef

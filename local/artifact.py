@@ -155,7 +155,11 @@ def install_wheels(architecture: str, version: str, lock: Path, folder: Path) ->
     command += ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--implementation", "cp"]
     command += ["--python-version", version]
     command += ["--platform", f"manylinux_2_28_{machine}", "--platform", f"manylinux2014_{machine}"]
-    done = subprocess.run([*command, "--target", str(folder), "-r", str(lock)], check=False)  # noqa: S603 - pip
+    # People set these for themselves; with --target pip refuses them, and none of it is installed for them.
+    environment = os.environ | {"PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0"}
+    environment.pop("PIP_PREFIX", None)
+    command += ["--target", str(folder), "-r", str(lock)]
+    done = subprocess.run(command, env=environment, check=False)  # noqa: S603 - pip
     if done.returncode:
         raise ArtifactError(f"pip could not install {lock.name}")
 
@@ -178,14 +182,21 @@ def _compile(folder: Path, parts: tuple[str, ...] | list[str], python: Python) -
     SAM dates all files in its zip to 1980 (samcli.lib.package.utils, make_zip_with_permissions), so bytecode that names
     its source's time would be thrown away at every cold start, on a file system where none can be kept. Unchecked-hash
     bytecode names none and is not compared (PEP 552): what is deployed is never edited. It holds Lambda's path and not
-    this folder's, and sets in an order that does not change.
+    this folder's.
+
+    Raises:
+        ArtifactError: a source has no bytecode afterwards.
     """
     command = [python.path, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
     command += ["-s", str(folder), "-p", TASK_ROOT]
-    environment = os.environ | {"PYTHONHASHSEED": "0", "PYTHONOPTIMIZE": ""}
+    environment = os.environ | {"PYTHONOPTIMIZE": "", "PYTHONPYCACHEPREFIX": ""}
     done = subprocess.run([*command, *(str(folder / part) for part in parts)], env=environment, check=False)  # noqa: S603 - a Python
     if done.returncode:
         raise ArtifactError(f"{python.path} could not compile {folder}")
+    tag = "cpython-" + "".join(python.version.split(".")[:2])
+    for source in [source for part in parts for source in (folder / part).rglob("*.py")]:
+        if not (source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc").exists():
+            raise ArtifactError(f"{python.path} made no bytecode of {source}")
 
 
 def _describe(architecture: str, python: Python | None) -> str:

@@ -6,13 +6,15 @@ from functools import partial
 from types import FrameType
 
 INTERRUPTED = 130
+NO_PROXY = {"NO_PROXY": "*", "no_proxy": "*"}
+"""All that is called stands on this machine, where an office's proxy does not lead."""
 
 
 def forget_profile() -> None:
-    """Keep the user's own AWS settings out: boto3 would stumble over a profile that is not there."""
+    """Keep the user's own AWS settings and proxies out: boto3 would stumble over a profile that is not there."""
     for name in [name for name in os.environ if name.startswith("AWS_") and name != "AWS_PORT"]:
         del os.environ[name]
-    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull} | NO_PROXY
 
 
 def end_on_signal(code: int = INTERRUPTED) -> None:

@@ -73,12 +73,20 @@ class Invocation:
             raise LocalError(f"sam local invoke ended with status {process.returncode}")
         return read_answer(text)
 
-    def upload_photos(self, event: Mapping[str, Any]) -> None:
-        """Put a photo where each upload of the event says that there is one."""
+    def upload_photos(self, event: Mapping[str, Any]) -> int:
+        """Put a photo where each upload of the event says that there is one, and count them."""
         uploads = [upload for record in event.get("Records", []) for upload in read_uploads(record["body"])]
         with closing(session().client("s3", endpoint_url=self._stand_ins.aws_url)) as s3:
             for upload in uploads:
                 s3.upload_file(str(PHOTO), upload.bucket, upload.key)
+        return len(uploads)
+
+    def list_jobs(self) -> list[str]:
+        """The id and the status of each job that was made."""
+        table = self._stand_ins.template.tables[0].request["TableName"]
+        with closing(session().client("dynamodb", endpoint_url=self._stand_ins.aws_url)) as dynamodb:
+            rows = dynamodb.scan(TableName=table)["Items"]
+        return [f"{row['job_id']['S']} {row['status']['S']}" for row in rows if "status" in row]
 
     def make_delivery(self) -> dict[str, Any]:
         """Have a job submitted, and take the delivery that the emulator signs and sends for it.
@@ -130,8 +138,13 @@ def invoke(name: str, docker: Docker) -> int:
         stand_ins.fill(children)
         try:
             event = invocation.make_delivery() if name == DELIVERY else read_event(name)
-            invocation.upload_photos(event)
+            uploads = invocation.upload_photos(event)
             answer = invocation.run(event)
+            jobs = invocation.list_jobs()
+            for job in jobs:
+                print(f"job {job}", file=sys.stderr)
+            if uploads and not jobs:
+                raise LocalError("no job was made of the upload: no preset of presets.yaml applies to it")
         except FunctionError as error:
             answer = error.payload()
         Path(log.name).unlink()

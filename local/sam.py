@@ -93,7 +93,8 @@ class Sam:
         while time.monotonic() < deadline:
             self._children.check()
             try:
-                answer = self._http.get(url, headers={"Authorization": f"Bearer {TOKEN}"})
+                left = deadline - time.monotonic()
+                answer = self._http.get(url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=left)
             except httpx.TransportError:
                 time.sleep(0.05)
                 continue

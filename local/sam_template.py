@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from local.docker import host_architecture
+from local.foreground import NO_PROXY
 from local.resources import Function
 from local.settings import ROOT, LocalError
 from local.template import TEMPLATE_FILE, read_yaml
@@ -34,7 +35,8 @@ def derive_template(
     """The built template as `sam local` can use it.
 
     SAM takes `!Ref Jobs` for the name `Jobs`, and hands a function no variable but those that the template gives it. So
-    each function gets the values that the template means here, and `environment` besides.
+    each function gets the values that the template means here, and `environment` besides. Docker may hand containers a
+    proxy, which does not lead to the stand-ins.
 
     Args:
         built: what `sam build` made of the template.
@@ -52,7 +54,7 @@ def derive_template(
     for name, resource in found.items():
         properties = resource["Properties"]
         properties["CodeUri"] = str(folder / properties["CodeUri"])
-        properties["Environment"] = {"Variables": {**functions[name].environment, **environment}}
+        properties["Environment"] = {"Variables": {**functions[name].environment, **environment, **NO_PROXY}}
         properties["Architectures"] = [host_architecture()]
     return derived
 

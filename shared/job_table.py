@@ -134,7 +134,7 @@ class JobTable:
             ":nonce": self._nonce(),
             ":before": moment_text(created_before),
         }
-        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+        try:
             self._client.update_item(
                 TableName=self._table,
                 Key={"job_id": {"S": job_id}},
@@ -145,8 +145,14 @@ class JobTable:
                 ConditionExpression="attribute_exists(open_shard) AND created_at < :before",
                 ExpressionAttributeNames={"#status": "status", "#error": "error"},
                 ExpressionAttributeValues={name: _SERIALIZER.serialize(value) for name, value in values.items()},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
-            count("JobFailed")
+        except self._client.exceptions.ConditionalCheckFailedException as refusal:
+            # Our own write, repeated by the SDK because its reply was lost, is one all the same.
+            row: Any = refusal.response.get("Item", {})
+            if row.get("nonce") != {"S": values[":nonce"]}:
+                return
+        count("JobFailed")
 
     def _update(self, job: Job, changes: dict[str, Any]) -> Job:
         """Write changes if the row is still the one that was read: its status and its last writer's nonce say so."""

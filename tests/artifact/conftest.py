@@ -24,6 +24,14 @@ from samcli.lib.package.utils import make_zip_with_lambda_permissions
 make_zip_with_lambda_permissions(sys.argv[1], sys.argv[2])
 """
 
+TERMINAL = {
+    "PIP_PREFIX": "/nowhere",
+    "PIP_REQUIRE_VIRTUALENV": "1",
+    "PIP_USER": "1",
+    "PYTHONPYCACHEPREFIX": "/nowhere",
+}
+"""What people have in theirs; no artifact may hang on it."""
+
 Once = Callable[[str, Callable[[Path], None]], Path]
 
 
@@ -55,7 +63,8 @@ def sam_build(project: Path, *arguments: str) -> str:
         [str(SAM / "sam"), "build", *arguments],
         cwd=project,
         # The recipe's Python is that of the tests, which looks for the runtime's where they do.
-        env=os.environ | {"SAM_CLI_TELEMETRY": "0", "PYTHON": sys.executable},
+        env=os.environ | TERMINAL | {"SAM_CLI_TELEMETRY": "0", "PYTHON": sys.executable},
+        umask=0o077,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -82,6 +82,13 @@ def test_another_folder_gives_the_same_bytes(built: dict[str, Path], tmp_path: P
         ]
 
 
+def test_anyone_may_read_what_is_built(built: dict[str, Path]) -> None:
+    """Lambda's user is nobody's, and reads every file, whatever the umask of who built."""
+    folder = built["x86_64"] / "Callback"
+    modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in [folder, *folder.rglob("*")]}
+    assert modes == {(True, 0o755), (False, 0o644)}
+
+
 def test_every_service_that_the_code_calls_is_there() -> None:
     """The models that are kept are those of the clients that the code makes, no more and no fewer."""
     made = set()

@@ -1,10 +1,12 @@
 """What is counted: each job once, when and where it settles."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from shared.jobs import JobError
 from shared.observability import metrics
 
 
@@ -42,4 +44,26 @@ def test_a_job_that_fails_at_once_is_counted(system: Any, capsys: pytest.Capture
     """An upload that is no picture is a failed job."""
     system.s3.put_object(Bucket="darkroom-inputs", Key="products/cup.png", Body=b"no picture")
     system.upload(system.created("products/cup.png"))
+    assert counted(capsys, "JobFailed") == 1
+
+
+def test_a_row_that_is_given_up_is_counted_once(system: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Failing an open row counts it, also where the reply was lost and the SDK wrote again; a settled row is not."""
+    _, job = system.post({"prompt": "p"})
+    table, error = system.app.jobs, JobError(type="look_failed", message="m")
+    later = system.app.now() + timedelta(days=1)
+    system.sweep()
+    assert counted(capsys, "JobFailed") == 0
+
+    def write_twice(**request: Any) -> Any:
+        update(**request)
+        return update(**request)
+
+    update = system.app.dynamodb.update_item
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(system.app.dynamodb, "update_item", write_twice)
+        table.give_up(job["job_id"], later, error)
+    table.give_up(job["job_id"], later, error)
+    system.sweep()
+    metrics.flush_metrics()
     assert counted(capsys, "JobFailed") == 1

@@ -1,6 +1,5 @@
 """The stack and single events in real containers of `sam local`; where Docker is not, skipped with the reason."""
 
-import fcntl
 import hashlib
 import json
 import re
@@ -20,7 +19,7 @@ from local.aws import session
 from local.docker import find_docker
 from local.events import list_events
 from local.resources import Template
-from local.sam_template import BUILT_TEMPLATE
+from local.sam_build import build_for_host
 from local.settings import ROOT, LocalError
 from tests.local.test_end_to_end import PHOTOS, TOKEN, Running, check_end, has_outputs, is_open, launched, wait_for
 
@@ -30,15 +29,13 @@ END_SECONDS = 15
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _built(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _built() -> None:
     """What the containers run, built once, also where several workers want it at the same time."""
     try:
         find_docker()
     except LocalError as error:
         pytest.skip(f"runs where Docker is: {error}")
-    with (tmp_path_factory.getbasetemp().parent / "sam-build.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        subprocess.run(["make", "--silent", str(BUILT_TEMPLATE.relative_to(ROOT))], cwd=ROOT, check=True)  # noqa: S603, S607 - make is the user's own
+    build_for_host()
 
 
 def log_of(stack: Running) -> str:
@@ -152,6 +149,13 @@ def test_nothing_outlives_a_stack_that_was_killed(tmp_path: Path) -> None:
         wait_for(lambda: not containers & containers_left(), "the end of the containers", PATIENCE)
 
 
+JOBS_AFTER = {
+    "delivery": ["succeeded"],
+    **{name: ["queued"] for name in ("post_job", "upload_classic", "upload_eventbridge", "upload_sns")},
+}
+"""What has become of the job that an event makes, or is about."""
+
+
 @pytest.mark.parametrize("name", list_events())
 def test_make_invoke(name: str, template: Template) -> None:
     """Each event goes through its function in a container, which does what it is asked, and leaves nothing behind."""
@@ -163,6 +167,7 @@ def test_make_invoke(name: str, template: Template) -> None:
     handlers = {function.handler for function in template.functions.values()}
     assert invoked
     assert handlers.issuperset(invoked)
+    assert re.findall(r"^job \S+ (\w+)$", done.stderr, re.MULTILINE) == JOBS_AFTER.get(name, [])
     containers = containers_in(done.stderr)
     assert len(containers) == (2 if name == "delivery" else 1)
     assert not containers & containers_left()

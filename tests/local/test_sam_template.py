@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from local.docker import host_architecture, images_of
+from local.foreground import NO_PROXY
 from local.lambdas import FunctionError
 from local.resources import Template
 from local.sam import read_answer, sam_environment, sam_local
@@ -30,7 +31,7 @@ def test_functions_get_the_names_that_the_template_means(built: dict[str, Any], 
     derived = derive_template(built, template.functions, {"AWS_ENDPOINT_URL": "http://172.17.0.1:5000"})
     for name, function in template.functions.items():
         variables = derived["Resources"][name]["Properties"]["Environment"]["Variables"]
-        assert variables == function.environment | {"AWS_ENDPOINT_URL": "http://172.17.0.1:5000"}
+        assert variables == function.environment | {"AWS_ENDPOINT_URL": "http://172.17.0.1:5000"} | NO_PROXY
     assert derived["Resources"]["Sweep"]["Properties"]["Environment"]["Variables"]["JOB_TABLE"] == "darkroom-jobs"
 
 

@@ -337,6 +337,22 @@ def test_ctrl_c_ends_logs(cloud: Cloud) -> None:
         assert process.wait(30) == 0
 
 
+def test_make_only_shows_what_deploy_would_do(cloud: Cloud) -> None:
+    """`make -n deploy` runs nothing, neither build nor deploy."""
+    result = make(cloud, "-n", "deploy")
+    assert result.returncode == 0, result.stderr
+    assert "local.deployed  deploy" in result.stdout
+    assert cloud.sam_calls() == []
+
+
+def test_a_processor_that_lambda_lacks(cloud: Cloud) -> None:
+    """`make build` names what there is, before SAM is asked."""
+    result = make(cloud, "build", "ARCHITECTURE=arm")
+    assert result.returncode
+    assert "ARCHITECTURE is arm: Lambda has arm64 and x86_64" in result.stderr
+    assert cloud.sam_calls() == []
+
+
 def test_make_hands_on_what_was_typed(cloud: Cloud) -> None:
     """`make token`, `tokens`, `revoke` and `fal-key` reach the stack; a NAME of the environment is nobody's."""
     assert "NAME=… says whose it is" in make(cloud, "token", NAME="this-machine").stderr
