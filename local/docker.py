@@ -72,7 +72,7 @@ def read_gateway(network: Mapping[str, Any]) -> str:
     """
     for config in network["IPAM"].get("Config") or []:
         subnet = ipaddress.ip_network(config["Subnet"], strict=False)
-        if subnet.version == 4:  # noqa: PLR2004 - the version of IP
+        if isinstance(subnet, ipaddress.IPv4Network):
             # Where nobody chose a gateway, Docker takes the first address and may not say so.
             return str(config.get("Gateway") or next(subnet.hosts()))
     raise LocalError("Docker's network `bridge` has no IPv4 address of this machine")

@@ -40,7 +40,7 @@ def announce_deploy(place: Place) -> None:
     stack = DeployedStack.find(place)
     if stack and stack.status in DEAD:
         raise DeployedError(
-            f"The stack {stack.name} was never made whole ({stack.status}), and cannot be updated. "
+            f"The stack {stack.name} is {stack.status}, and cannot be updated. "
             f"`{place.command('destroy')}` removes what is left of it; then deploy again."
         )
     print(f"Deploys the stack {place.stack} to {place.region}, account {account}:")

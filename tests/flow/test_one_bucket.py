@@ -28,6 +28,13 @@ def created_since(system: Any, seen: set[str]) -> list[dict[str, Any]]:
     return [system.created(item["Key"], etag=item["ETag"].strip('"'), size=item["Size"]) for item in new]
 
 
+def take_in(system: Any, seen: set[str]) -> None:
+    """Tell the function of every object that is new, outputs too, and let what it starts come to its end."""
+    for event in created_since(system, seen):
+        assert system.upload(event) == []
+    system.pass_time(60)
+
+
 def test_outputs_stand_under_their_prefix_and_start_nothing(make_system: Callable[..., Any]) -> None:
     """With a preset that fits every object, one upload is one paid request, however often its output is told of."""
     system = make_system(ONE)
@@ -35,9 +42,7 @@ def test_outputs_stand_under_their_prefix_and_start_nothing(make_system: Callabl
     seen: set[str] = set()
     system.put("products/cup.png")
     for _ in range(5):
-        for event in created_since(system, seen):
-            assert system.upload(event) == []
-        system.pass_time(60)
+        take_in(system, seen)
     (output,) = seen - {"products/cup.png"}
     assert output.startswith("edited/everything/products/cup/")
     assert len(system.requests()) == len(system.rows()) == 1
@@ -50,9 +55,7 @@ def test_a_loop_by_copies_ends_with_nothing_paid(make_system: Callable[..., Any]
     seen: set[str] = set()
     system.put("products/cup.png")
     for _ in range(5):
-        for event in created_since(system, seen):
-            system.upload(event)
-        system.pass_time(60)
+        take_in(system, seen)
         for key in [key for key in seen if key.startswith("edited/")]:
             source = {"Bucket": "darkroom-inputs", "Key": key}
             system.s3.copy_object(Bucket="darkroom-inputs", Key=key.replace("edited/", "again/"), CopySource=source)

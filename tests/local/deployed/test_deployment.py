@@ -142,13 +142,13 @@ def test_another_machine_is_proposed_what_the_stack_has(account: Cloud) -> None:
     }
 
 
-@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "CREATE_FAILED"])
-def test_a_stack_that_was_never_whole(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "CREATE_FAILED", "DELETE_FAILED"])
+def test_a_stack_that_can_only_be_deleted(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, status: str) -> None:
     """What CloudFormation would refuse after minutes of building is refused before, with what to do."""
     monkeypatch.setattr(DeployedStack, "find", lambda place: DeployedStack(place, status, {}, {}))
     result = cloud.run("announce")
     assert result.returncode == 1
-    assert f"was never made whole ({status}), and cannot be updated. `make destroy` removes" in result.stderr
+    assert f"is {status}, and cannot be updated. `make destroy` removes" in result.stderr
 
 
 def test_a_change_set_that_is_declined(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
