@@ -80,8 +80,9 @@ def launched(folder: Path, *options: str) -> Iterator[Running]:
     ports = free_ports()
     output = folder / "output"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("FAL_", "AWS_"))}
-    # A profile that a user may have, and that is not there.
-    environment |= {"AWS_PROFILE": "nobody", "TMPDIR": str(folder)} | {name: str(port) for name, port in ports.items()}
+    # What a user may have: a profile that is not there, and an office's proxy, which does not lead to this machine.
+    environment |= {"AWS_PROFILE": "nobody", "HTTP_PROXY": "http://127.0.0.1:9", "TMPDIR": str(folder)}
+    environment |= {name: str(port) for name, port in ports.items()}
     with output.open("wb") as file:
         process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", "local", *options], cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
