@@ -147,7 +147,8 @@ build-%:
 clean: ## delete what was installed and made
 	@rm -rf .venv .tools .aws-sam demo-output .coverage .mypy_cache .pytest_cache .ruff_cache
 
-# What is installed, each from its lock and nothing else. The file's time says when.
+# What is installed, each from its lock and nothing else. The file's time says when. The locks are whole, so pip has nothing to
+# resolve (--no-deps): old ones look on the index for what an extra may mean, and stop at a release newer than the lock's.
 .venv/local: requirements-local.txt
 	@$(call install,$<)
 	@touch $@
@@ -156,17 +157,23 @@ clean: ## delete what was installed and made
 	@$(call install,$<)
 	@touch $@ .venv/local
 
-# Tools that pin what they need have a venv each. Their locks are whole, so that pip has nothing to add.
+# Tools that pin what they need have a venv each.
 $(TOOLS)/%/ready: requirements-%.txt
 	@echo "Installing $< into $(@D) (once, up to a minute) …"
 	@rm -rf $(@D)
 	@$(PYTHON) -m venv $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@$(call install-lock,$(@D),$<)
 	@touch $@
 
 define install
 if [ -z "$(PYTHON)" ]; then echo "Darkroom needs Python 3.11 or newer, and found none: set PYTHON to one." >&2; exit 1; fi; \
 [ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear .venv || { rm -rf .venv; echo "python -m venv failed: is your system's venv package installed?" >&2; exit 1; }; \
 echo "Installing $(1) into .venv (once, up to a minute) …"; \
-$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+$(call install-lock,.venv,$(1))
+endef
+
+# Into a venv, what a lock says; then whether that is all that is needed.
+define install-lock
+$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(2) && \
+{ missing="$$($(1)/bin/python -m pip --disable-pip-version-check check)" || { echo "$(2) is not whole, or old packages are left beside it (make clean removes them): $$missing" >&2; exit 1; }; }
 endef
