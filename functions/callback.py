@@ -6,9 +6,10 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from shared.adoption import is_awaited
 from shared.api import raw_body
 from shared.app import app
-from shared.completion import complete, is_awaited
+from shared.completion import complete
 from shared.errors import (
     AwsUnavailableError,
     InvalidDeliveryError,
@@ -41,6 +42,8 @@ def handler(event: APIGatewayProxyEventV2, context: LambdaContext) -> dict[str, 
         return {"statusCode": HTTPStatus.SERVICE_UNAVAILABLE}
     try:
         complete(app(), delivery)
+    except InvalidDeliveryError as error:
+        return _refuse(error)
     except StatusConflictError as conflict:
         logger.warning("delivery fits no job", job_id=job_id, reason=str(conflict))
         return {"statusCode": HTTPStatus.NOT_FOUND}

@@ -6,7 +6,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.api import answer, make_resolver, owner_of, problem
+from shared.api import answer, make_resolver, owner_of, problem, read_query
 from shared.app import app
 from shared.errors import SettingsError
 from shared.observability import logger
@@ -17,23 +17,30 @@ resolver = make_resolver()
 
 @resolver.get("/health")
 def _health() -> Response[Any]:
+    read_query(resolver.current_event)
     try:
         app().presets  # noqa: B018 - what is read once for each container, settings before it
     except SettingsError as error:
         logger.error("not well set up", reason=str(error))
-        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the stack is not well set up; its log says how")
-    return answer(HTTPStatus.OK, {"status": "ok"})
+        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the stack is misconfigured; its log says how")
+    state = app().breaker.state
+    paused = {"paused_at": state.paused_at} if state.paused_at else {}
+    locked = {"provider_locked": True} if state.locks else {}
+    return answer(HTTPStatus.OK, {"status": "ok", **paused, **locked})
 
 
 @resolver.get("/jobs")
 def _list_jobs() -> Response[Any]:
     event = resolver.current_event
-    return answer(HTTPStatus.OK, list_jobs(app(), owner_of(event), event.query_string_parameters))
+    query = read_query(event, "status", "preset", "limit", "cursor")
+    return answer(HTTPStatus.OK, list_jobs(app(), owner_of(event), query))
 
 
 @resolver.get("/jobs/<job_id>")
 def _read_job(job_id: str) -> Response[Any]:
-    return answer(HTTPStatus.OK, read_job(app(), owner_of(resolver.current_event), job_id))
+    event = resolver.current_event
+    read_query(event)
+    return answer(HTTPStatus.OK, read_job(app(), owner_of(event), job_id))
 
 
 @logger.inject_lambda_context

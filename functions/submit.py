@@ -9,14 +9,13 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.api import answer, make_resolver, owner_of, raw_body
+from shared.api import answer, make_resolver, owner_of, raw_body, read_query
 from shared.app import app, time_left
-from shared.errors import UploadSkippedError
+from shared.errors import UploadSkippedError, UploadUnmatchedError
 from shared.observability import count, logger, metrics
 from shared.posting import post_job
 from shared.reading import view
-from shared.submission import TimeLeft
-from shared.upload_events import read_uploads
+from shared.upload_events import MalformedEventError, read_uploads
 from shared.uploads import submit_upload
 
 UPLOAD_MILLISECONDS = 28_000
@@ -36,10 +35,10 @@ def from_upload(event: dict[str, Any], context: LambdaContext) -> PartialItemFai
     """Answer one batch of upload events: only messages that another try may help are named, and come again."""
 
     def submit_message(record: SQSRecord) -> None:
-        if context.get_remaining_time_in_millis() < UPLOAD_MILLISECONDS:
-            raise OutOfTimeError
         try:
-            _submit_uploads(record.body, time_left(context))
+            _submit_uploads(record.body, context)
+        except OutOfTimeError:
+            raise
         except Exception:
             # The queue shows the message again, and in the end puts it with the dead letters: it should not be mute.
             logger.exception("message not done", message_id=record.message_id)
@@ -48,19 +47,33 @@ def from_upload(event: dict[str, Any], context: LambdaContext) -> PartialItemFai
     return process_partial_response(event=event, record_handler=submit_message, processor=processor, context=context)
 
 
-def _submit_uploads(body: str, left: TimeLeft) -> None:
-    for upload in read_uploads(body):
+def _submit_uploads(body: str, context: LambdaContext) -> None:
+    failures: list[Exception] = []
+    try:
+        uploads = read_uploads(body)
+    except MalformedEventError as error:
+        uploads = error.uploads
+        failures.append(error)
+    for upload in uploads:
+        if context.get_remaining_time_in_millis() < UPLOAD_MILLISECONDS:
+            raise OutOfTimeError
         try:
-            jobs = submit_upload(app(), upload, left)
+            jobs = submit_upload(app(), upload, time_left(context))
         except UploadSkippedError as reason:
+            count("UploadUnmatched" if isinstance(reason, UploadUnmatchedError) else "UploadSkipped")
             logger.info("upload skipped", bucket=upload.bucket, key=upload.key, reason=str(reason))
-            continue
-        count("UploadSubmitted", len(jobs))
+        except Exception as error:  # noqa: BLE001 - the other uploads' jobs are made first; it is raised below
+            failures.append(error)
+        else:
+            count("UploadSubmitted", len(jobs))
+    if failures:
+        raise ExceptionGroup("a message was not done", failures)
 
 
 @resolver.post("/jobs")
 def _post_job() -> Response[Any]:
     event = resolver.current_event
+    read_query(event)
     key = event.headers.get("idempotency-key")
     job = post_job(app(), owner_of(event), raw_body(event), key, time_left(resolver.lambda_context))
     count("JobPosted")

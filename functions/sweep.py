@@ -21,6 +21,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
         "JobGivenUp": swept.given_up,
         "LookFailed": swept.failed,
         "ProviderLocked": int(swept.is_locked),
+        "Paused": int(swept.is_paused),
     }
     for name, many in counts.items():
         if many:

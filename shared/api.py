@@ -1,6 +1,7 @@
 """The HTTP API's manner: a resolver whose errors are problem+json (RFC 9457) that name the field."""
 
 import base64
+import difflib
 import json
 from http import HTTPStatus
 from typing import Any
@@ -9,7 +10,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
-from shared.errors import AwsUnavailableError, InvalidSubmissionError, JobNotFoundError
+from shared.errors import AwsUnavailableError, InvalidSubmissionError, JobNotFoundError, TooManyOpenJobsError
 
 
 def make_resolver() -> APIGatewayHttpResolver:
@@ -19,6 +20,7 @@ def make_resolver() -> APIGatewayHttpResolver:
     resolver.exception_handler(JobNotFoundError)(_answer_no_job)
     resolver.exception_handler(NotFoundError)(_answer_no_route)
     resolver.exception_handler(AwsUnavailableError)(_answer_later)
+    resolver.exception_handler(TooManyOpenJobsError)(_answer_too_many)
     return resolver
 
 
@@ -37,6 +39,32 @@ def _answer_no_route(_: NotFoundError) -> Response[Any]:
 
 def _answer_later(error: AwsUnavailableError) -> Response[Any]:
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
+
+def _answer_too_many(error: TooManyOpenJobsError) -> Response[Any]:
+    answered = problem(HTTPStatus.TOO_MANY_REQUESTS, str(error))
+    answered.headers["Retry-After"] = str(error.retry_after)
+    return answered
+
+
+def read_query(event: APIGatewayProxyEventV2, *known: str) -> dict[str, str]:
+    """The query parameters of a call, all of which must be known: a slip must not be taken for a wish of nothing.
+
+    Raises:
+        InvalidSubmissionError: some are not known here; names each.
+    """
+    query: dict[str, str] = event.query_string_parameters
+    if unknown := [name for name in query if name not in known]:
+        raise InvalidSubmissionError({name: _name_known(name, known) for name in unknown})
+    return query
+
+
+def _name_known(name: str, known: tuple[str, ...]) -> str:
+    if not known:
+        return "unknown query parameter; this route takes none"
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean {near[0]}?" if near else f"; expected one of {', '.join(known)}"
+    return f"unknown query parameter{hint}"
 
 
 def problem(status: HTTPStatus, detail: str, **more: Any) -> Response[Any]:

@@ -18,15 +18,19 @@ import httpx
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from shared.accounts import Accounts
 from shared.breaker import Breaker
 from shared.credentials import Credentials
 from shared.downloads import Downloads
 from shared.fal import FalClient
 from shared.images import Images
+from shared.job_indexes import JobIndexes
 from shared.job_table import JobTable
 from shared.kept_keys import KeptKeys
+from shared.open_jobs import OpenJobs
 from shared.presets import Preset, check_uploads, load_presets
 from shared.settings import PRESETS_FILE, Settings
+from shared.throttle import Throttle
 from shared.webhooks import SigningKeys, Target, Verifier
 
 SUBMIT_SECONDS = 15
@@ -124,6 +128,16 @@ class App:
         return JobTable(self.dynamodb, self.settings.job_table, self.now, self.nonce)
 
     @cached_property
+    def indexes(self) -> JobIndexes:
+        """Lists of jobs."""
+        return JobIndexes(self.dynamodb, self.settings.job_table, self.now)
+
+    @cached_property
+    def open_jobs(self) -> OpenJobs:
+        """How many jobs an owner may have under way."""
+        return OpenJobs(self.indexes, self.settings.most_open_jobs, self.timestamp)
+
+    @cached_property
     def breaker(self) -> Breaker:
         """What is known of the account at fal."""
         return Breaker(self.dynamodb, self.settings.job_table, self.now, self.nonce)
@@ -143,12 +157,23 @@ class App:
             settings.fal_auth_scheme,
             self.credentials.fal_key,
             settings.fal_output_expiry,
+            self.now,
         )
+
+    @cached_property
+    def throttle(self) -> Throttle:
+        """How fast fal lets this container submit."""
+        return Throttle(self.timestamp, lambda seconds: self.sleep(seconds))  # noqa: PLW0108 - tests put another `sleep`
 
     @cached_property
     def downloads(self) -> Downloads:
         """Outputs at fal."""
         return Downloads(self.http, self.settings.fal_output_hosts)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """The fal accounts whose requests are ours."""
+        return Accounts(lambda: self.dynamodb, self.settings.job_table)
 
     @cached_property
     def verifier(self) -> Verifier:

@@ -1,51 +1,45 @@
-"""The breaker: while fal refuses the account, jobs wait, and one of them a minute finds out whether it still does.
+"""The breaker: while fal refuses an owner's jobs, or everybody's, they wait, and one a minute finds out how it is now.
 
-Its one row stands among the jobs and belongs to all containers. Each keeps what it read for a minute, so that a
-container costs one read a minute, and a lock costs one refused request for each container that was warm.
+Its one row is among the jobs and belongs to all containers. Each keeps what it read for less than a minute, so that a
+container costs some one read a minute, and a lock costs one refused request for each container that was warm. The row
+also says whether the operator has paused all sending.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.jobs import Record, moment_text, unix_seconds
+from shared.errors import AwsUnavailableError
+from shared.jobs import JobError, moment_text, unix_seconds
+from shared.locks import EVERYBODY, State, holds_up
 from shared.observability import logger
+from shared.reasons import Reason
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ROW = "shared#breaker"
 """Its key; a job's id never looks so."""
-KNOWN_SECONDS = 60
-"""For how long a container trusts what it read."""
+KNOWN_SECONDS = 45
+"""How long a container trusts what it read: with the seconds that a submission takes, a pause holds within a minute."""
 PROBE_SECONDS = 55
 """The least time between two probes; the clock that starts them is not exact to the second."""
 PROBES_TO_CLOSE = 3
-"""So many requests in a row must be accepted: after an unlock one may pass before the next is refused (fal #1163)."""
+"""The requests in a row that must be accepted: after an unlock one may pass before the next is refused (fal #1163)."""
 FAILURES_TO_OPEN = 10
-"""So many submissions in a row that fail in one container are an outage and not a mishap."""
+"""The submissions in a row that fail in one container where that is an outage and not a mishap."""
+MOST_OWNERS = 2
+"""The owners locked at once where it is their requests that fal refuses, and not the account."""
 MOST_PROBE_SECONDS = 900
-"""A probe that ends in doubt may lose its job, so the next waits twice as long, up to this."""
-
-
-class State(Record):
-    """What the row says.
-
-    `probe_at`: Unix seconds; before that nobody probes. `accepted`, `doubts`: probes in a row that ended so.
-    """
-
-    is_open: bool = False
-    why: str = ""
-    accepted: int = 0
-    doubts: int = 0
-    probe_at: int = 0
-    opened_at: str = ""
-    nonce: str = ""
-
-
-CLOSED = State()
+"""The longest wait between probes: one that ends in doubt may lose its job, so each of those doubles the wait."""
+EVIDENCE_SECONDS = 60
+"""How often it is noted that fal accepts other owners' requests while it refuses one's."""
+Changes = dict[str, dict[str, Any] | None]
+"""Changes of locks by name; None closes one."""
+PAUSED = "sending is paused by the operator"
 
 
 class Breaker:
@@ -58,20 +52,24 @@ class Breaker:
         self._table = table
         self._now = now
         self._nonce = nonce
-        self._state = CLOSED
+        self._state = State()
         self._read_at: int | None = None
         self._failures = 0
 
-    def is_open(self) -> bool:
-        """Whether submissions wait, as far as this container knows."""
+    @property
+    def state(self) -> State:
+        """The state as far as this container knows, which looks again when that is old."""
         if self._read_at is None or unix_seconds(self._now()) - self._read_at >= KNOWN_SECONDS:
             self.read()
-        return self._state.is_open
+        return self._state
 
-    @property
-    def why(self) -> str:
-        """fal's own words about the account, as far as this container knows."""
-        return self._state.why
+    def why_waiting(self, owner: str) -> JobError | None:
+        """Why an owner's jobs are not sent now, in fal's own words where they are fal's; None where they may go."""
+        state = self.state
+        if state.paused_at:
+            return JobError(type=Reason.PAUSED, message=PAUSED)
+        lock = next(iter(state.of(owner).values()), None)
+        return JobError(type=Reason.PROVIDER_LOCKED, message=lock.why) if lock else None
 
     def read(self) -> State:
         """The state as it is now; what was known before if the table does not answer."""
@@ -82,58 +80,123 @@ class Breaker:
             return self._state
         return self._keep(answer.get("Item"))
 
-    def claim_probe(self) -> bool:
-        """Whether the caller, and no other, may send one request now although the breaker is open."""
-        state, now = self._state, unix_seconds(self._now())
-        wait = min(PROBE_SECONDS * 2**state.doubts, MOST_PROBE_SECONDS)
-        return state.is_open and state.probe_at <= now and self._write(state, probe_at=now + wait)
+    def claim_probe(self, name: str, owner: str) -> bool:
+        """Whether the caller, and no other, may send one request of an owner now although that lock is open."""
+        lock, now = self._state.locks.get(name), unix_seconds(self._now())
+        if lock is None or lock.probe_at > now:
+            return False
+        wait = min(PROBE_SECONDS * 2**lock.doubts, MOST_PROBE_SECONDS)
+        return self._write(self._state, {name: {"probe_at": now + wait, "probed": owner}})
 
-    def note_accepted(self) -> None:
-        """A request was accepted: several in a row close an open breaker."""
+    def note_accepted(self, owner: str) -> None:
+        """An owner's request was accepted: several in a row close the locks that it was a probe of."""
         self.note_answered()
-        state = self._state
-        if not state.is_open:
-            return
-        accepted = state.accepted + 1
-        is_open = accepted < PROBES_TO_CLOSE
-        if self._write(state, is_open=is_open, accepted=accepted, doubts=0) and not is_open:
-            logger.info("breaker closed", opened_at=state.opened_at)
+        state, now = self._state, unix_seconds(self._now())
+        changes: Changes = {}
+        for name, lock in state.locks.items():
+            if name in {EVERYBODY, owner}:
+                accepted = lock.accepted + 1
+                changes[name] = {"accepted": accepted, "doubts": 0} if accepted < PROBES_TO_CLOSE else None
+            elif now - lock.others_at >= EVIDENCE_SECONDS:
+                changes[name] = {"others_at": now}
+        if changes and self._write(state, changes):
+            for name in [name for name, change in changes.items() if change is None]:
+                logger.info("breaker closed", locked=name, opened_at=state.locks[name].opened_at)
 
     def note_answered(self) -> None:
         """fal judged a request, whatever it said: the run of failures is over."""
         self._failures = 0
 
-    def close_if_idle(self) -> None:
-        """Nothing is parked: once the time for a probe has come, the next job may find out as well as any."""
-        state = self._state
-        if state.is_open and state.probe_at <= unix_seconds(self._now()) and self._write(state, is_open=False):
-            logger.info("breaker closed", opened_at=state.opened_at)
+    def close_idle(self, owners: Collection[str]) -> None:
+        """Close locks that hold nobody up, once the time for a probe has come: the next job finds out as well as any.
 
-    def note_failed(self, why: str) -> None:
-        """A request failed in a way that is not its own fault; a long run of that opens the breaker."""
+        Args:
+            owners: those whose jobs are parked.
+        """
+        state, now = self._state, unix_seconds(self._now())
+        idle = [name for name, lock in state.locks.items() if lock.probe_at <= now and not holds_up(name, owners)]
+        if idle and self._write(state, dict.fromkeys(idle)):
+            logger.info("breaker closed", locked=idle)
+
+    def note_failed(self, owner: str, why: str) -> None:
+        """An owner's request failed in a way that is not its own fault; a long run of that locks everybody."""
         self._failures += 1
-        state = self._state
-        if state.is_open:
-            self._write(state, accepted=0, doubts=state.doubts + 1, why=why)
+        if locks := self._state.of(owner):
+            doubts: Changes = {
+                name: {"accepted": 0, "doubts": lock.doubts + 1, "why": why} for name, lock in locks.items()
+            }
+            self._write(self._state, doubts)
         elif self._failures >= FAILURES_TO_OPEN:
-            self.note_locked(why)
+            self.note_refused(EVERYBODY, why)
 
-    def note_locked(self, why: str) -> bool:
-        """The account was refused: open the breaker; True if this opened it, or ended a run of accepted requests."""
-        state = self.read()
-        if state.is_open and not state.accepted:
-            return False
-        now = self._now()
-        since = {} if state.is_open else {"opened_at": moment_text(now), "probe_at": unix_seconds(now) + PROBE_SECONDS}
-        written = self._write(state, is_open=True, accepted=0, doubts=0, why=why, **since)
+    def note_refused(self, owner: str, why: str) -> bool:
+        """fal refused an owner's request as if it were the account that is locked, or everybody's (EVERYBODY).
+
+        Returns:
+            Whether that may be the request's own fault: it opened the lock, or others were accepted around it.
+        """
+        state, now = self.read(), unix_seconds(self._now())
         self._failures = 0
-        if written:
-            logger.error("breaker opened", reason=why)
-        return written
+        owners = state.locks.keys() - {EVERYBODY, owner}
+        # One owner's refusals may be about what that owner asks for. When several are refused it is the account.
+        name = EVERYBODY if len(owners) >= MOST_OWNERS and owner not in state.locks else owner
+        if (lock := state.locks.get(name)) is None:
+            opened = {"opened_at": moment_text(self._now()), "probe_at": now + PROBE_SECONDS, "probed": owner}
+            opens = self._write(state, {name: {"why": why, "refused_at": now, **opened}})
+            if opens:
+                logger.error("breaker opened", locked=name, reason=why)
+            return opens
+        is_alone = lock.accepted > 0 or lock.others_at > lock.refused_at
+        return self._write(state, {name: {"accepted": 0, "doubts": 0, "why": why, "refused_at": now}}) and is_alone
 
-    def _write(self, read: State, **changes: Any) -> bool:
-        """Write the state unless another container wrote it first, and keep what stands there now."""
-        state = read.model_copy(update={**changes, "nonce": self._nonce()})
+    def pause(self) -> bool:
+        """Stop all sending until `resume`; False where it is stopped already.
+
+        Raises:
+            AwsUnavailableError: the table does not answer.
+        """
+        now = moment_text(self._now())
+        # Our own write, whose reply was lost and which the SDK repeated, is no conflict.
+        return self._switch("SET paused_at = :now", "attribute_not_exists(paused_at)", {":now": {"S": now}}) or (
+            self._state.paused_at == now
+        )
+
+    def resume(self) -> bool:
+        """Let sending go on; False where it was not stopped.
+
+        Raises:
+            AwsUnavailableError: the table does not answer.
+        """
+        return self._switch("REMOVE paused_at", "attribute_exists(paused_at)", {})
+
+    def _switch(self, update: str, condition: str, values: dict[str, Any]) -> bool:
+        given: dict[str, Any] = {"ExpressionAttributeValues": values} if values else {}
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key={"job_id": {"S": ROW}},
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                **given,
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            self._keep(error.response.get("Item"))
+            return False
+        except (BotoCoreError, ClientError) as error:
+            raise AwsUnavailableError(f"the job table does not answer: {error}") from error
+        self._keep(answer["Attributes"])
+        return True
+
+    def _write(self, read: State, changes: Changes) -> bool:
+        """Write changes of locks, None to close one, unless another container wrote first; keep what is there now."""
+        locks = {name: lock.model_dump() for name, lock in read.locks.items()}
+        for name, change in changes.items():
+            locks[name] = locks.get(name, {}) | (change or {})
+            if change is None:
+                del locks[name]
+        state = State.model_validate({"locks": locks, "paused_at": read.paused_at, "nonce": self._nonce()})
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -141,7 +204,7 @@ class Breaker:
                 UpdateExpression="SET breaker = :state, nonce = :nonce",
                 ConditionExpression="attribute_not_exists(nonce) OR nonce = :read",
                 ExpressionAttributeValues={
-                    ":state": {"S": state.model_dump_json()},
+                    ":state": {"S": state.model_dump_json(include={"locks"})},
                     ":nonce": {"S": state.nonce},
                     ":read": {"S": read.nonce},
                 },
@@ -160,6 +223,9 @@ class Breaker:
         return written
 
     def _keep(self, item: Any) -> State:
-        state = State.model_validate_json(item["breaker"]["S"]) if item else CLOSED
-        self._state, self._read_at = state, unix_seconds(self._now())
-        return state
+        item = item or {}
+        text = item.get("breaker", {}).get("S", "{}")
+        state = State.model_validate(json.loads(text) | {"nonce": item.get("nonce", {}).get("S", "")})
+        paused_at = item.get("paused_at", {}).get("S")
+        self._state, self._read_at = state.model_copy(update={"paused_at": paused_at}), unix_seconds(self._now())
+        return self._state

@@ -1,67 +1,78 @@
 """Completion: what fal made is stored, and the job is settled, once."""
 
-import json
-import time
-from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import suppress
 from typing import Any
 
-from pydantic import ValidationError
-
 from shared import waiting
+from shared.adoption import check_account, is_about
 from shared.app import App
-from shared.downloads import Download
-from shared.endpoints import Result
+from shared.endpoints import Result, read_result
 from shared.errors import (
-    AwsUnavailableError,
     ModelFailedError,
-    OutputRefusedError,
-    OutputUnavailableError,
-    OutputUnfitError,
+    OddResultError,
     StatusConflictError,
     UnreadableError,
 )
-from shared.fal import Progress, read_error
+from shared.fal_words import NO_REASON, Progress, read_error
 from shared.images import is_object
-from shared.jobs import MOVES, Job, JobError, JobStatus, Output, Request, unix_seconds
+from shared.jobs import MOVES, Job, JobError, JobStatus, Request, unix_seconds
 from shared.observability import count, logger
+from shared.reasons import Reason
+from shared.storing import MOST_UNFIT, again_at, fail_unread, store
 from shared.webhooks import Delivery
 
-STORE_SECONDS = 7
-"""How long fetching may take within a delivery: fal waits 15 s for the answer."""
-STORE_AGAIN_SECONDS = 30
-MOST_STORE_SECONDS = 900
-"""When a job whose outputs could not be stored is taken up again: at first, and at most."""
-MOST_UNFIT = 5
-"""So many looks later what comes for an output must be a picture."""
 UNREAD_INPUT = "file_download_error"
 """fal's word for an input that it could not read, before any work on it (fal docs: errors)."""
-NOT_STARTED = {"request_timeout", "startup_timeout"}
-"""fal's words for a request that waited too long; a 5xx is never billed (fal docs: request errors, pricing)."""
+NOT_STARTED = {
+    "request_timeout",
+    "startup_timeout",
+    "runner_scheduling_failure",
+    "runner_connection_timeout",
+    "runner_connection_refused",
+}
+"""fal's words for a request that no runner began; a 5xx is never billed (fal docs: request errors, pricing)."""
 MOST_RESUBMITS = 5
-"""So many attempts may follow ones that ended unpaid or in doubt."""
+"""The attempts that may follow ones whose input could not be read, or that ended in doubt."""
 RESUBMIT_SECONDS = 60
+MOST_RESUBMIT_SECONDS = 900
+"""When a job that fal did not start is sent again: at first, and at most."""
+ASK_SECONDS = 30
+"""When fal is asked after a request that it says failed, and could not be asked why."""
 PAID = {JobStatus.STORING, JobStatus.SUCCEEDED}
-MAX_RESULT_BYTES = 100_000
-"""The largest result kept with a job; a larger one carries its pictures inside, and is fetched again instead."""
 
 
 def complete(app: App, delivery: Delivery) -> Job:
     """Settle the job of a delivery; a delivery that comes again finds it settled and changes nothing.
 
     Raises:
+        InvalidDeliveryError: it is another account's word.
         StatusConflictError: fal's word is about no job, or about another request or attempt than the job's.
         UnreadableError: the result that the delivery lacks cannot be had now; fal shall deliver again.
     """
     job = app.jobs.get(delivery.target.job_id)
-    if job is None or not _is_about(delivery, job):
+    if job is None:
         raise StatusConflictError(job)
+    if not is_about(delivery, job):
+        if delivery.succeeded and not app.accounts.is_foreign(delivery.user_id):
+            logger.error("paid result fits no request", job_id=job.job_id, request_id=delivery.request_id)
+            count("PaidResultLost")
+        raise StatusConflictError(job)
+    try:
+        check_account(app, delivery, job)
+    except UnreadableError:
+        _claim(app, delivery, job)
+        raise
+    if job.claim:
+        if not delivery.succeeded and job.claim.request_id == delivery.request_id:
+            # fal's earlier word was that it succeeded; the sweep asks which one holds.
+            return _come_again(delivery, job)
+        job = job.model_copy(update={"request": None})
     if job.status.is_settled or (job.status is JobStatus.STORING and not delivery.succeeded):
         # fal has already said that the pictures are made: a later word to the contrary takes nothing back.
         return _come_again(delivery, job)
     if job.request is None and delivery.succeeded:
         # Nobody else here knows the request: what follows may fail, but this word must not be lost.
-        job = _move(app, job, JobStatus.STORING, {"check_at": _again(app, job)}, delivery.request_id)
+        job = _move(app, job, JobStatus.STORING, {"check_at": again_at(app, job)}, delivery.request_id)
         if job.status.is_settled:
             return job
     to, changes = _read(app, delivery, job)
@@ -70,24 +81,12 @@ def complete(app: App, delivery: Delivery) -> Job:
     return job
 
 
-def is_awaited(app: App, delivery: Delivery) -> bool:
-    """Whether a job of ours has had no word yet of the attempt that a delivery is about.
-
-    Then it is no copy of one that was taken, however old it is: fal may not sign its later tries anew.
-    """
-    if delivery.target in app.answered:
-        return False
-    job = app.jobs.get(delivery.target.job_id)
-    if job is not None and not job.status.is_settled and job.request is None and _is_about(delivery, job):
-        return True
-    # That stays so, and copies need not be looked up.
-    app.answered.add(delivery.target)
-    return False
-
-
-def _is_about(delivery: Delivery, job: Job) -> bool:
-    known = job.request is None or job.request.request_id == delivery.request_id
-    return known and job.attempt == delivery.target.attempt
+def _claim(app: App, delivery: Delivery, job: Job) -> None:
+    """Keep the request of a delivery that says OK, for the sweep to ask after; until then the job is not sent again."""
+    if delivery.succeeded and job.request is None and job.status in {JobStatus.ACCEPTED, JobStatus.UNCONFIRMED}:
+        request = {"request_id": delivery.request_id}
+        with suppress(StatusConflictError):
+            app.jobs.postpone(job, unix_seconds(app.now()) + ASK_SECONDS, request=request)
 
 
 def _come_again(delivery: Delivery, job: Job) -> Job:
@@ -107,33 +106,57 @@ def _note_late(job: Job, to: JobStatus) -> None:
 
 
 def _read(app: App, delivery: Delivery, job: Job) -> tuple[JobStatus, dict[str, Any]]:
+    request = job.request or Request(request_id=delivery.request_id)
     if not delivery.succeeded:
-        return _end(app, job, read_error(delivery.payload))
+        return _read_failure(app, delivery, job, request)
+    if result := read_result(delivery.payload):
+        return store(app, result, job)
     try:
-        if delivery.payload is None:
-            # It was too large or too odd for a webhook call, but the result is there, and paid for.
-            request = job.request or Request(request_id=delivery.request_id)
-            return store(app, app.fal.result(request), job)
-        return store(app, Result.model_validate(delivery.payload), job)
+        # It was too large or too odd for a webhook call, but the result is there, and paid for.
+        return store(app, app.fal.result(request), job)
     except ModelFailedError as error:
         # A delivery has just said the opposite.
         raise UnreadableError(f"fal's result says {error.kind}") from error
-    except ValidationError:
-        return JobStatus.FAILED, {"error": _error("unreadable_result", "fal's result has no images")}
+    except OddResultError as error:
+        if delivery.payload is None:
+            raise
+        return fail_unread(error.content, Reason.UNREADABLE_RESULT, str(error))
+
+
+def _read_failure(app: App, delivery: Delivery, job: Job, request: Request) -> tuple[JobStatus, dict[str, Any]]:
+    """What follows a delivery that says ERROR; one that does not say why has the queue asked for it."""
+    error = read_error(delivery.payload)
+    if error.type != Reason.FAL_ERROR or error.message != NO_REASON:
+        return _end(app, job, error)
+    said = JobError(type=Reason.FAL_ERROR, message=delivery.error or NO_REASON)
+    try:
+        progress = app.fal.status(request)
+        if progress.is_completed:
+            return _conclude(app, job, request, progress, said)
+        raise UnreadableError("fal says that the request failed, and that it runs")
+    except UnreadableError:
+        if JobStatus.QUEUED not in MOVES[job.status] | {job.status}:
+            raise
+        # What it says is kept with the job, and the sweep asks.
+        noted = {"error": said.model_dump(), "check_at": unix_seconds(app.now()) + ASK_SECONDS}
+        return JobStatus.QUEUED, noted
 
 
 def _end(app: App, job: Job, error: JobError) -> tuple[JobStatus, dict[str, Any]]:
-    """What follows an error at fal: the job fails, unless it was one of waiting too long, and cost nothing."""
-    if job.reason == error.type:
-        # A copy of the word after which it waits to be sent again.
-        return JobStatus.ACCEPTED, {}
+    """What follows an error at fal: the job fails, unless fal did not begin with it, and it cost nothing."""
     references = job.arguments.image_references()
     link_died = error.type == UNREAD_INPUT and bool(references) and all(map(is_object, references))
-    done = job.status is JobStatus.STORING or job.resubmits >= MOST_RESUBMITS
-    if done or not (link_died or error.type in NOT_STARTED):
+    never_began = error.type in NOT_STARTED
+    if job.status is JobStatus.ACCEPTED and (link_died or never_began):
+        # It is to be sent again already; this may be a copy of the word that said so.
+        return JobStatus.ACCEPTED, {}
+    is_over = job.status is JobStatus.STORING or (link_died and job.resubmits >= MOST_RESUBMITS)
+    if is_over or not (link_died or never_began):
         return JobStatus.FAILED, {"error": error.model_dump()}
-    wait = waiting.backoff(job.job_id, job.resubmits, first=RESUBMIT_SECONDS, most=waiting.HOUR)
-    again = {"reason": error.type, "request": None, "resubmits": job.resubmits + 1}
+    # What fal did not start counts nothing: only time ends it.
+    tries, most = (job.resubmits, waiting.HOUR) if link_died else (job.attempt - 1, MOST_RESUBMIT_SECONDS)
+    wait = waiting.backoff(job.job_id, tries, first=RESUBMIT_SECONDS, most=most)
+    again = {"reason": error.type, "request": None, "resubmits": job.resubmits + link_died}
     return JobStatus.ACCEPTED, again | {"error": error.model_dump(), "check_at": unix_seconds(app.now()) + int(wait)}
 
 
@@ -170,75 +193,30 @@ def fetch_and_store(app: App, job: Job, progress: Progress) -> Job:
     """
     if job.request is None:
         raise ValueError("a job without a request has no result at fal")
-    try:
-        if progress.failure:
-            to, changes = _end(app, job, progress.failure)
-        else:
-            kept = job.result_json
-            result = Result.model_validate_json(kept) if kept else app.fal.result(job.request, failed=progress.failed)
-            to, changes = store(app, result, job)
-    except ModelFailedError as error:
-        to, changes = _end(app, job, JobError(type=error.kind, message=str(error)))
+    to, changes = _conclude(app, job, job.request, progress, progress.error)
     return _move(app, job, to, changes, job.request.request_id)
 
 
-def store(app: App, result: Result, job: Job) -> tuple[JobStatus, dict[str, Any]]:
-    """Store a result's images side by side, and say which move of the job that makes.
-
-    Every picture is held here and checked before the first is put, so that a result is stored whole or not at all.
-    """
-    deadline = time.monotonic() + STORE_SECONDS
-    urls = {index: image.url for index, image in enumerate(result.images) if image.url}
-    seed = None if result.seed is None else str(result.seed)
-    if not urls:
-        return JobStatus.FAILED, {"error": _error("no_media_generated", "fal's result names no picture"), "seed": seed}
+def _conclude(
+    app: App, job: Job, request: Request, progress: Progress, said: JobError | None
+) -> tuple[JobStatus, dict[str, Any]]:
+    """What follows a request's end; `said`: why it failed, where nothing better can be learned."""
+    if progress.error and progress.has_reason:
+        return _end(app, job, progress.error)
     try:
-        with ExitStack() as stack:
-            downloads = app.each(lambda url: stack.enter_context(app.downloads.fetch(url, deadline)), urls.values())
-            outputs = app.each(lambda item: _put(app, job, *item), zip(urls, downloads, strict=True))
-    except OutputUnfitError as error:
-        if job.looks >= MOST_UNFIT:
-            return JobStatus.FAILED, _unstored(result, "output_refused", error) | {"seed": seed}
-        late = {"seed": seed, "check_at": _again(app, job)}
-        return JobStatus.STORING, _unstored(result, "output_unfit", error) | late
-    except OutputRefusedError as error:
-        # The URLs stay with the job: what was paid for can still be fetched by hand.
-        return JobStatus.FAILED, _unstored(result, "output_refused", error) | {"seed": seed}
-    except (OutputUnavailableError, AwsUnavailableError) as error:
-        late = {"seed": seed, "check_at": _again(app, job)}
-        return JobStatus.STORING, _unstored(result, "output_unavailable", error) | late
-    return JobStatus.SUCCEEDED, {"outputs": _dump(outputs), "seed": seed, "error": None}
-
-
-def _again(app: App, job: Job) -> int:
-    wait = waiting.backoff(job.job_id, job.looks, first=STORE_AGAIN_SECONDS, most=MOST_STORE_SECONDS)
-    return unix_seconds(app.now()) + int(wait)
-
-
-def _put(app: App, job: Job, index: int, download: Download) -> Output:
-    key = job.output_key.format(index=index, ext=download.extension)
-    app.images.store(key, download.file, download.content_type, job.job_id)
-    width, height = download.dimensions or (None, None)
-    return Output(
-        index=index,
-        key=key,
-        content_type=download.content_type,
-        width=width,
-        height=height,
-        bytes=download.size,
-        sha256=download.sha256,
-    )
-
-
-def _unstored(result: Result, kind: str, error: Exception) -> dict[str, Any]:
-    content = {"images": [{"url": image.url} for image in result.images], "seed": result.seed}
-    text = json.dumps(content)
-    return {"error": _error(kind, str(error)), "result_json": text if len(text) <= MAX_RESULT_BYTES else None}
-
-
-def _dump(outputs: Iterable[Output]) -> list[dict[str, Any]]:
-    return [output.model_dump(exclude_none=True) for output in outputs]
-
-
-def _error(kind: str, message: str) -> dict[str, str]:
-    return JobError(type=kind, message=message).model_dump()
+        if job.result_json:
+            return store(app, Result.model_validate_json(job.result_json), job)
+        return store(app, app.fal.result(request, failed=progress.error is not None), job)
+    except ModelFailedError as error:
+        told = JobError(type=error.kind, message=str(error))
+        is_silent = told.type == Reason.FAL_ERROR and told.message == NO_REASON
+        return _end(app, job, (said if is_silent else None) or told)
+    except UnreadableError as error:
+        if job.looks < MOST_UNFIT:
+            raise
+        if progress.error and said:
+            # The queue has said that it failed: nothing is in doubt but the reason.
+            return _end(app, job, said)
+        if isinstance(error, OddResultError):
+            return fail_unread(error.content, Reason.UNREADABLE_RESULT, str(error))
+        raise

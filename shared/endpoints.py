@@ -3,11 +3,21 @@
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 AspectRatio = Literal["21:9", "16:9", "4:3", "3:2", "1:1", "2:3", "3:4", "9:16", "9:21"]
 Tier = Literal["pro", "max"]
 
+MAX_SEED = 100
+"""The characters of a seed that are kept."""
 MAX_SYNC_IMAGES = {"jpeg": 2, "png": 1}
 """How many images of a format may come inside a delivery.
 
@@ -137,9 +147,7 @@ ARGUMENTS: dict[Endpoint, type[Arguments]] = {
 
 
 class ResultImage(BaseModel):
-    """One image of a result: an https URL, or a data URI with `sync_mode`. None, or empty, is an output that failed."""
-
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+    """One image of a result: an https URL, or a data URI with `sync_mode`. None is an output that failed."""
 
     url: str | None = None
 
@@ -147,10 +155,50 @@ class ResultImage(BaseModel):
 class Result(BaseModel):
     """What all six endpoints give back.
 
-    Lenient, since a paid result must not be lost to a missing field: fal's own examples leave out all but `images`.
+    Lenient, since a paid picture must not be lost to the shape of its neighbours: whatever has a URL is taken, under
+    the index at which it was. `content` is all that fal said.
     """
 
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     images: Annotated[list[ResultImage], Field(min_length=1)]
     seed: Any = None
+    has_nsfw_concepts: Any = None
+    content: Any = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_what_has_a_url(cls, content: object) -> object:
+        if not isinstance(content, dict):
+            return content
+        images = content.get("images") or content.get("image")
+        entries = images if isinstance(images, list) else [images] if _find_url(images) else []
+        return content | {"images": [{"url": _find_url(entry)} for entry in entries], "content": content}
+
+    @property
+    def seed_text(self) -> str | None:
+        """The seed as text, since it may exceed what JavaScript's numbers hold."""
+        is_seed = isinstance(self.seed, int | str) and not isinstance(self.seed, bool)
+        return str(self.seed)[:MAX_SEED] if is_seed else None
+
+    def is_nsfw(self, index: int) -> bool | None:
+        """What fal's safety check says of an image: True where it is flagged, None where nothing is said."""
+        flags = self.has_nsfw_concepts
+        flag = flags[index] if isinstance(flags, list) and index < len(flags) else flags
+        return flag if isinstance(flag, bool) else None
+
+
+def read_result(content: object) -> Result | None:
+    """The result that some content is, if it names any picture."""
+    try:
+        result = Result.model_validate(content)
+    except ValidationError:
+        return None
+    return result if any(image.url for image in result.images) else None
+
+
+def _find_url(entry: object) -> str | None:
+    if isinstance(entry, str):
+        return entry if entry.startswith(("https://", "http://", "data:")) else None
+    url = entry.get("url") if isinstance(entry, dict) else None
+    return url if isinstance(url, str) and url else None

@@ -9,17 +9,24 @@ DarkroomError
 │   └── StaleDeliveryError     it is, but too old
 ├── SigningKeysUnavailableError ours: fal's public keys cannot be had
 ├── UploadSkippedError         an upload that is no business of ours, with the reason
+│   └── UploadUnmatchedError   no preset applies to it
 ├── UploadRejectedError        an upload that can never be edited, with the reason
-├── AwsUnavailableError        ours: an AWS service failed before anything was sent
+├── AwsUnavailableError        ours: an AWS service does not answer now
+├── TooManyOpenJobsError       theirs: 429, the owner has too many jobs under way
+├── RowTooLargeError           ours: a job's row has no room for a write
 ├── SettingsError              a setting or presets.yaml is wrong; says which
-├── FalError
+├── FalError                   carries the seconds that fal asks to wait, if it does
 │   ├── NotAcceptedError       proven not to be at fal; may be tried again
+│   │   ├── ThrottledError     requests come too fast, and not before fal's time is over
 │   │   └── ProviderLockedError the account or its key is refused
 │   ├── RefusedError           fal said no to this request for good
 │   ├── ReplyLostError         fal may or may not have the request
 │   ├── UnreadableError        fal cannot be asked right now
+│   │   ├── UnknownRequestError it says that our key has no such request
+│   │   └── OddResultError     it answers with a result that has no picture
 │   └── ModelFailedError       the request was worked on and failed
 ├── OutputRefusedError         an output that must not be stored, for good
+│   └── OutputNotAllowedError  unless the operator adds its host to FAL_OUTPUT_HOSTS
 ├── OutputUnfitError           what came for an output is no picture; its host may do better
 └── OutputUnavailableError     an output that could not be had now
 
@@ -87,6 +94,10 @@ class UploadSkippedError(DarkroomError):
     """The object is not an upload to edit: nothing to do, nothing to record."""
 
 
+class UploadUnmatchedError(UploadSkippedError):
+    """No preset applies to the object: perhaps it was uploaded under a wrong prefix."""
+
+
 class UploadRejectedError(DarkroomError):
     """The upload cannot be edited: its jobs fail with `kind` and this reason."""
 
@@ -96,7 +107,22 @@ class UploadRejectedError(DarkroomError):
 
 
 class AwsUnavailableError(DarkroomError):
-    """S3 or Secrets Manager failed where an answer was needed before fal is called: nothing was sent."""
+    """An AWS service does not give the answer that is needed to go on; another try may."""
+
+
+class TooManyOpenJobsError(DarkroomError):
+    """The owner has as many jobs under way as one may have; nothing was written, sent or paid.
+
+    `retry_after`: seconds after which it is looked again.
+    """
+
+    def __init__(self, most: int, retry_after: int) -> None:
+        super().__init__(f"{most} jobs of yours are under way, which is the most; post again when some have ended")
+        self.retry_after = retry_after
+
+
+class RowTooLargeError(DarkroomError):
+    """DynamoDB takes no row so large: nothing was written."""
 
 
 class SettingsError(DarkroomError):
@@ -104,15 +130,27 @@ class SettingsError(DarkroomError):
 
 
 class FalError(DarkroomError):
-    """Something at fal, or on the way there."""
+    """Something at fal, or on the way there; `retry_after`: seconds that fal asks to wait, if it does."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NotAcceptedError(FalError):
     """The request provably did not enter fal's queue: trying again cannot pay twice."""
 
 
+class ThrottledError(NotAcceptedError):
+    """fal takes no request now because too many came: it says nothing about the account."""
+
+
 class ProviderLockedError(NotAcceptedError):
-    """fal refuses the account or its key (401, 402, 403): every job would fare the same."""
+    """fal refuses the account or its key; `is_about_key` (401, 402): not the request, whatever it asks for."""
+
+    def __init__(self, message: str, *, is_about_key: bool = False) -> None:
+        super().__init__(message)
+        self.is_about_key = is_about_key
 
 
 class RefusedError(FalError):
@@ -127,6 +165,18 @@ class UnreadableError(FalError):
     """A status or a result could not be read now; nothing is known."""
 
 
+class UnknownRequestError(UnreadableError):
+    """fal knows no such request of our key's (403, 404): it never was, or it is another account's, or long gone."""
+
+
+class OddResultError(UnreadableError):
+    """fal's result has no picture in it, whatever else (`content`); perhaps it is none yet."""
+
+    def __init__(self, content: object) -> None:
+        super().__init__("fal's result has no images")
+        self.content = content
+
+
 class ModelFailedError(FalError):
     """fal finished the request with an error; `kind` is fal's own error type."""
 
@@ -137,6 +187,10 @@ class ModelFailedError(FalError):
 
 class OutputRefusedError(DarkroomError):
     """The output breaks a rule for what may be stored (host, size, type): no second try will help."""
+
+
+class OutputNotAllowedError(OutputRefusedError):
+    """The output is at a host that outputs may not come from; the operator may allow it."""
 
 
 class OutputUnfitError(DarkroomError):

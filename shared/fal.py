@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -14,16 +14,30 @@ from shared.endpoints import Endpoint, Result
 from shared.errors import (
     ModelFailedError,
     NotAcceptedError,
+    OddResultError,
     ProviderLockedError,
     RefusedError,
     ReplyLostError,
+    ThrottledError,
+    UnknownRequestError,
     UnreadableError,
 )
-from shared.jobs import JobError, Request
+from shared.fal_words import Progress, is_about_account, read_error, read_progress
+from shared.jobs import Request
+from shared.reasons import Reason
+from shared.retry_after import read_retry_after
 from shared.waiting import START_TIMEOUT
 
-LOCKED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}
+ABOUT_KEY = {HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED}
 IN_DOUBT = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT}
+NOT_OF_THE_REQUEST = {
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.PAYMENT_REQUIRED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_MANY_REQUESTS,
+}
+"""Statuses of a result that are about who asks, and how: they say nothing of why a request failed."""
 NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -34,21 +48,9 @@ NEVER_SENT = (
     UnicodeError,
 )
 """Failures that come before the first byte of a request: refused, no route, DNS, TLS, a key that no header can hold."""
-UNTYPED_ERROR = "fal_error"
+MAX_URL = 2048
 REQUESTS = "fal-ai/flux-pro/requests"
-"""Where requests of all six endpoints stand, for those whose URLs never arrived (fal docs: owner and app only)."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What the queue says of a request: `failed` if it ended with an error, `failure` if that came before the model."""
-
-    is_completed: bool
-    failed: bool = False
-    failure: JobError | None = None
-
-
-COMPLETED = Progress(is_completed=True)
+"""Where requests of all six endpoints are, for those whose URLs never arrived (fal docs: owner and app only)."""
 
 
 class FalClient:
@@ -58,10 +60,17 @@ class FalClient:
     for fal itself, and lets a gateway answer with fal's own URLs.
     """
 
-    def __init__(
-        self, http: httpx.Client, queue_url: str, auth_scheme: str, key: Callable[[bool], str], output_expiry: int
+    def __init__(  # noqa: PLR0913, PLR0917 - what it is wired of
+        self,
+        http: httpx.Client,
+        queue_url: str,
+        auth_scheme: str,
+        key: Callable[[bool], str],
+        output_expiry: int,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._http = http
+        self._now = now
         self._queue_url = queue_url
         self._auth_scheme = auth_scheme
         self._key = key
@@ -72,7 +81,8 @@ class FalClient:
 
         Raises:
             NotAcceptedError: it did not get into the queue, provably.
-            ProviderLockedError: the account or the key is refused.
+            ThrottledError: nor did it because too many came.
+            ProviderLockedError: nor did it because the account or the key is refused.
             RefusedError: fal will not have this request.
             ReplyLostError: it may be in the queue.
         """
@@ -102,34 +112,42 @@ class FalClient:
         status, body = response.status_code, _json(response)
         if response.is_success:
             try:
-                return Request.model_validate(body)
+                return _bounded(Request.model_validate(body))
             except ValidationError as error:
                 raise ReplyLostError("fal's answer could not be read") from error
-        message = f"fal answered {status}: {read_error(body, response.headers).message}"
-        if status in LOCKED:
+        said = read_error(body, response.headers)
+        message, retry_after = f"fal answered {status}: {said.message}", self._retry_after(response)
+        if status in ABOUT_KEY:
+            raise ProviderLockedError(message, is_about_key=True)
+        if status == HTTPStatus.FORBIDDEN and is_about_account(said.message):
             raise ProviderLockedError(message)
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise NotAcceptedError(message)
-        if status == HTTPStatus.SERVICE_UNAVAILABLE and isinstance(body, dict) and "detail" in body:
-            # fal's own 503 says that the request was not taken; an ingress's page says nothing about it.
-            raise NotAcceptedError(message)
+        # fal's own 503 says that the request was not taken; an ingress's page says nothing about it.
+        is_fal_s = isinstance(body, dict) and "detail" in body
+        if status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.SERVICE_UNAVAILABLE and is_fal_s):
+            kind = ThrottledError if status == HTTPStatus.TOO_MANY_REQUESTS or retry_after else NotAcceptedError
+            raise kind(message, retry_after)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in IN_DOUBT:
-            raise ReplyLostError(message)
+            raise ReplyLostError(message, retry_after)
         raise RefusedError(message)
+
+    def _retry_after(self, response: httpx.Response) -> float | None:
+        return read_retry_after(response.headers, self._now())
 
     def status(self, request: Request) -> Progress:
         """The queue's word on a request: one that failed is completed too (fal docs: queue).
 
         Raises:
-            UnreadableError: fal could not be asked, or does not know the request.
+            UnreadableError: fal could not be asked.
+            UnknownRequestError: it knows no such request of ours.
         """
-        response = self._read("GET", request.status_url or f"{self._queue_url}/{REQUESTS}/{request.request_id}/status")
+        response = self._read("GET", request.status_url, f"{request.request_id}/status")
         body = _json(response)
-        if response.is_success and isinstance(body, dict) and isinstance(body.get("status"), str):
-            kind, message = body.get("error_type"), body.get("error")
-            failure = JobError(type=_clean(kind), message=_clean(message or "no reason given")) if kind else None
-            return Progress(body["status"] == "COMPLETED", failed=bool(kind or message), failure=failure)
-        raise UnreadableError(f"fal answered {response.status_code}")
+        word = body.get("status") if response.is_success and isinstance(body, dict) else None
+        if response.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
+            raise UnknownRequestError(f"fal answered {response.status_code}")
+        if not isinstance(word, str):
+            raise self._unreadable(response)
+        return read_progress(word, body)
 
     def result(self, request: Request, *, failed: bool = False) -> Result:
         """The result of a request that is known to be finished, and perhaps to have `failed`.
@@ -137,20 +155,28 @@ class FalClient:
         Raises:
             ModelFailedError: it failed, in the model's or the runner's own words.
             UnreadableError: fal could not be asked, or said something that is no result; an ingress speaks so too.
+            OddResultError: it said something else than a result with images.
         """
-        response = self._read("GET", request.response_url or f"{self._queue_url}/{REQUESTS}/{request.request_id}")
+        response = self._read("GET", request.response_url, request.request_id)
         status, body = response.status_code, _json(response)
         if response.is_success:
             try:
                 return Result.model_validate(body)
             except ValidationError as error:
-                raise UnreadableError("fal's result could not be read") from error
-        failure = read_error(body, response.headers)
-        # The host's own trouble looks like a request's; only the queue's status tells them apart.
-        theirs = status < HTTPStatus.INTERNAL_SERVER_ERROR or failed
-        if not theirs or (failure.type == UNTYPED_ERROR and status != HTTPStatus.UNPROCESSABLE_ENTITY):
-            raise UnreadableError(f"fal answered {status}")
-        raise ModelFailedError(failure.type, failure.message)
+                if body is None:
+                    raise UnreadableError("fal's result could not be read") from error
+                raise OddResultError(body) from error
+        told = read_error(body, response.headers)
+        if failed:
+            # The queue has said that the request failed: this is why, if it is not about who asks.
+            is_about_request = isinstance(body, dict) and status not in NOT_OF_THE_REQUEST
+        else:
+            # The host's own trouble looks like a request's; only the queue's word tells them apart.
+            is_named = told.type != Reason.FAL_ERROR or status == HTTPStatus.UNPROCESSABLE_ENTITY
+            is_about_request = status < HTTPStatus.INTERNAL_SERVER_ERROR and is_named
+        if not is_about_request:
+            raise self._unreadable(response)
+        raise ModelFailedError(told.type, told.message)
 
     def cancel(self, request: Request) -> bool:
         """Ask fal to drop a request; False when it is too late. Even True does not promise that nothing is billed.
@@ -158,25 +184,42 @@ class FalClient:
         Raises:
             UnreadableError: fal could not be asked.
         """
-        response = self._read("PUT", request.cancel_url or f"{self._queue_url}/{REQUESTS}/{request.request_id}/cancel")
+        response = self._read("PUT", request.cancel_url, f"{request.request_id}/cancel")
         if response.is_success:
             return True
         if response.status_code in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
             return False
-        raise UnreadableError(f"fal answered {response.status_code}")
+        raise self._unreadable(response)
 
-    def _read(self, method: str, url: str) -> httpx.Response:
+    def _unreadable(self, response: httpx.Response) -> UnreadableError:
+        return UnreadableError(f"fal answered {response.status_code}", self._retry_after(response))
+
+    def _read(self, method: str, url: str | None, path: str) -> httpx.Response:
         headers = {"Authorization": f"{self._auth_scheme} {self._key(False)}"}
         try:
-            return self._http.request(method, self._rebased(url), headers=headers)
+            address = self._rebased(url) if url else None
+            return self._http.request(method, address or f"{self._queue_url}/{REQUESTS}/{path}", headers=headers)
         except (httpx.RequestError, httpx.InvalidURL, ValueError) as error:
             raise UnreadableError(f"fal could not be asked: {type(error).__name__}") from error
 
-    def _rebased(self, url: str) -> str:
+    def _rebased(self, url: str) -> httpx.URL | None:
+        """The path and query of fal's URL on the queue's own origin; None for what is no whole URL."""
+        try:
+            given, parts = httpx.URL(url), urlsplit(url)
+        except (httpx.InvalidURL, ValueError):
+            return None
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not parts.path.startswith("/"):
+            return None
         if url.startswith(f"{self._queue_url}/"):
-            return url
-        parts = urlsplit(url)
-        return self._queue_url + parts.path + (f"?{parts.query}" if parts.query else "")
+            return given
+        queue = httpx.URL(self._queue_url)
+        return queue.copy_with(raw_path=queue.raw_path.rstrip(b"/") + given.raw_path)
+
+
+def _bounded(request: Request) -> Request:
+    """The request without URLs that are too long to keep: the job's row must hold it, and the id finds it as well."""
+    too_long = [name for name, text in request if text and name != "request_id" and len(text) > MAX_URL]
+    return request.model_copy(update=dict.fromkeys(too_long))
 
 
 def _json(response: httpx.Response) -> Any:
@@ -184,27 +227,3 @@ def _json(response: httpx.Response) -> Any:
         return response.json()
     except (ValueError, RecursionError):
         return None
-
-
-def read_error(body: object, headers: httpx.Headers | None = None) -> JobError:
-    """fal's error in both of its shapes: a list of details by the model, a text by the infrastructure.
-
-    Source: fal docs, errors. Only types and sentences are taken: `input` echoes prompts and URLs.
-    """
-    content = body if isinstance(body, dict) else {}
-    detail = content.get("detail")
-    if isinstance(detail, list) and detail and isinstance(detail[0], dict):
-        sentences = [_sentence(item) for item in detail if isinstance(item, dict)]
-        return JobError(type=_clean(detail[0].get("type") or "model_error"), message=_clean("; ".join(sentences)))
-    kind = content.get("error_type") or (headers or httpx.Headers()).get("X-Fal-Error-Type") or UNTYPED_ERROR
-    return JobError(type=_clean(kind), message=_clean(detail if isinstance(detail, str) else "no reason given"))
-
-
-def _sentence(item: dict[str, Any]) -> str:
-    loc = item.get("loc")
-    return f"{'.'.join(map(str, loc if isinstance(loc, list) else []))}: {item.get('msg')}"
-
-
-def _clean(text: object) -> str:
-    # JSON may hold halves of characters, which no UTF-8 can.
-    return str(text)[:1000].encode("utf-8", "replace").decode()

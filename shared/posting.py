@@ -1,28 +1,25 @@
 """Posting: the body of `POST /jobs` becomes a submission."""
 
 import hashlib
-import ipaddress
 import json
 import re
 import secrets
 from typing import Any, NoReturn, get_args
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from shared.app import App
 from shared.endpoints import ARGUMENTS, Arguments, Endpoint, Tier
-from shared.errors import InvalidSubmissionError, UploadRejectedError
-from shared.images import NO_OBJECT
+from shared.errors import InvalidSubmissionError
 from shared.jobs import Job, unix_seconds
 from shared.presets import DEFAULT_OUTPUT_KEY, Preset, plain
-from shared.submission import Submission, TimeLeft, submit
+from shared.references import check_objects, with_full_references
+from shared.sending import TimeLeft
+from shared.submission import Submission, submit, submit_again
 
 MAX_BODY_BYTES = 128 * 1024
 """A job is one DynamoDB item of at most 400 KB, and no honest prompt comes near this."""
 MAX_IDEMPOTENCY_KEY = 255
-MAX_REFERENCE = 4096
-PRIVATE_NAMES = (".localhost", ".local", ".internal")
 MAX_IMAGES = 16
 """fal publishes no limit; each image is looked at before anything is paid, and that must end in time."""
 
@@ -32,10 +29,14 @@ def post_job(app: App, owner: str, body: bytes, idempotency_key: str | None, tim
 
     Raises:
         InvalidSubmissionError: names each field that is wrong; nothing was written, sent or paid.
+        TooManyOpenJobsError: the owner has as many jobs under way as one may have.
     """
     fields = _read_body(body)
     fingerprint = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:32]
     job_id = _job_id(app, owner, idempotency_key)
+    if idempotency_key and (job := app.jobs.get(job_id)):
+        # A repeated call gets its job, whatever has changed since: presets, inputs, room for more jobs.
+        return submit_again(app, job, fingerprint, time_left)
     preset = _choose_preset(app, fields.pop("preset", None))
     as_list = "image_urls" in fields
     try:
@@ -43,16 +44,15 @@ def post_job(app: App, owner: str, body: bytes, idempotency_key: str | None, tim
         arguments = _read_arguments(endpoint, (preset.arguments if preset else {}) | fields)
         if preset and arguments.num_images > 1 and "{index}" not in preset.output_key:
             _refuse("num_images", f"the preset {preset.name} has one output_key for all images, so it makes one")
-        arguments = _with_object_references(app, arguments)
-        if not (idempotency_key and app.jobs.get(job_id)):
-            # A repeated call gets its job even if the input was deleted meanwhile.
-            _check_objects(app, owner, arguments)
+        arguments = with_full_references(app, arguments)
+        check_objects(app, owner, arguments)
     except InvalidSubmissionError as error:
         # A list of one became image_url on its way; the caller is told of the field that the caller wrote.
         renamed = {"image_url": "image_urls.0"} if as_list and "image_urls" not in fields else {}
         raise InvalidSubmissionError(
             {renamed.get(field, field): text for field, text in error.faults.items()}
         ) from None
+    app.open_jobs.admit(owner)
     output_key = preset.output_key if preset else DEFAULT_OUTPUT_KEY
     submission = Submission(
         job_id=job_id,
@@ -148,85 +148,3 @@ def _read_arguments(endpoint: Endpoint, fields: dict[str, Any]) -> Arguments:
             field = getattr(cause, "field", None) or ".".join(map(str, fault["loc"])) or "body"
             faults[field] = f"not a field of {endpoint}" if fault["type"] == "extra_forbidden" else plain(fault["msg"])
         raise InvalidSubmissionError(faults) from None
-
-
-def _with_object_references(app: App, arguments: Arguments) -> Arguments:
-    """The arguments with uploads' keys written out as s3:// references.
-
-    Raises:
-        InvalidSubmissionError: an image is neither https, nor an object in one of the stack's buckets.
-    """
-    changes: dict[str, Any] = {}
-    if hasattr(arguments, "image_url"):
-        changes["image_url"] = _full_reference(app, "image_url", arguments.image_url)
-    if hasattr(arguments, "image_urls"):
-        references = enumerate(arguments.image_urls)
-        changes["image_urls"] = [
-            _full_reference(app, f"image_urls.{index}", reference) for index, reference in references
-        ]
-    return arguments.model_copy(update=changes)
-
-
-def _full_reference(app: App, field: str, reference: str) -> str:
-    if len(reference) > MAX_REFERENCE:
-        _refuse(field, f"longer than {MAX_REFERENCE} characters")
-    scheme = reference.partition(":")[0].lower()
-    if scheme == "https":
-        if not _is_public(reference):
-            _refuse(field, "not a URL that fal can read: whole, in ASCII, and of a public host")
-        return reference
-    inputs, outputs = app.settings.inputs_bucket, app.settings.outputs_bucket
-    if scheme == "s3":
-        bucket, _, key = reference.removeprefix("s3://").partition("/")
-        if not key or not (bucket == inputs or app.settings.is_outputs_place(bucket, key)):
-            _refuse(field, f"expected s3://<bucket>/<key> in {inputs} or {outputs}/{app.settings.outputs_prefix}")
-        return reference
-    if scheme in {"http", "data", "ftp", "file"} or "://" in reference:
-        _refuse(field, "expected an https URL, an s3:// reference or the key of an upload")
-    return f"s3://{inputs}/{reference}"
-
-
-def _is_public(url: str) -> bool:
-    """Whether fal can read the URL: a whole one, of a host that is not private (fal docs: toolkit)."""
-    try:
-        parts = urlsplit(url)
-        # Reading the port raises ValueError where it is no number up to 65535.
-        whole = url.lower().startswith("https://") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-    host = parts.hostname or ""
-    if (
-        not whole
-        or not re.fullmatch(r"[!-~]+", url)
-        or "\\" in url
-        or host == "localhost"
-        or host.endswith(PRIVATE_NAMES)
-    ):
-        return False
-    try:
-        return ipaddress.ip_address(host).is_global
-    except ValueError:
-        return True  # A name, and not an address.
-
-
-def _check_objects(app: App, owner: str, arguments: Arguments) -> None:
-    """Make sure that each object can be edited, and that an output belongs to who asks for it.
-
-    Raises:
-        InvalidSubmissionError: names the image.
-        AwsUnavailableError: S3 or the table does not answer.
-    """
-    references = arguments.image_references()
-    for index, reference in enumerate(references):
-        if reference.startswith("s3://"):
-            bucket, _, key = reference.removeprefix("s3://").partition("/")
-            try:
-                maker = app.images.check_input(bucket, key)
-                source = app.jobs.get(maker) if maker else None
-                # Among the outputs may stand what is none of ours: the bucket can be an old one.
-                is_output = maker is not None or app.settings.is_outputs_place(bucket, key)
-                if is_output and (source is None or source.owner != owner):
-                    raise UploadRejectedError("upload_gone", NO_OBJECT)
-            except UploadRejectedError as error:
-                field = "image_url" if hasattr(arguments, "image_url") else f"image_urls.{index}"
-                raise InvalidSubmissionError({field: f"{reference}: {error}"}) from error

@@ -3,7 +3,7 @@
 import string
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -47,6 +47,7 @@ class Preset(BaseModel):
     arguments: dict[str, Any]
     output_key: str = Field(default=DEFAULT_OUTPUT_KEY, min_length=1, max_length=128)
     on_unknown: OnUnknown = "fail"
+    same_bytes: Literal["edit", "skip"] = "edit"
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

@@ -4,6 +4,7 @@ A name that strangers control can point anywhere, and elsewhere a moment later. 
 addresses are judged, and the connection goes to an address that was judged.
 """
 
+import re
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -45,6 +46,29 @@ def is_public(address: str) -> bool:
     # A zone (`%eth0`) is a word about this machine's own networks.
     ordinary = isinstance(ip, IPv4Address) or (ip in GLOBAL_UNICAST and ip.scope_id is None)
     return ordinary and ip.is_global and not ip.is_multicast and not any(ip in network for network in SPECIAL)
+
+
+PRIVATE_NAMES = frozenset(
+    {
+        *("localhost", "localdomain", "local", "internal", "intranet", "lan", "home", "home.arpa"),
+        *("corp", "private", "invalid", "test"),
+    }
+)
+"""Ends of names that mean nothing on the Internet, or another machine on each network (RFC 6761, 6762, 8375)."""
+
+
+def may_be_public(host: str) -> bool:
+    """Whether a host, as a URL spells it, can be one on the Internet; a name is not looked up.
+
+    IPv4 addresses have spellings that only some clients know (`127.1`, `0x7f000001`): of these none is taken.
+    """
+    host = host.removesuffix(".").lower()
+    if ":" in host or re.fullmatch(r"[0-9.]+", host):
+        return is_public(host)
+    labels = host.split(".")
+    is_number = re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]) is not None
+    ends = {".".join(labels[-count:]) for count in (1, 2)}
+    return len(labels) > 1 and all(labels) and not is_number and not ends & PRIVATE_NAMES
 
 
 def look_up(host: str) -> list[str]:

@@ -9,6 +9,8 @@ from shared.jobs import Job, JobStatus, moment_text
 
 MOST_JOBS = 100
 DEFAULT_JOBS = 20
+FILTERS = [status for status in JobStatus if status is not JobStatus.CANCELLED]
+"""The statuses that may be asked for: nothing cancels a job yet."""
 
 
 def read_job(app: App, owner: str, job_id: str) -> dict[str, Any]:
@@ -17,8 +19,7 @@ def read_job(app: App, owner: str, job_id: str) -> dict[str, Any]:
     Raises:
         JobNotFoundError: there is none; another owner's job is none.
     """
-    # The table's other rows have names of another form, and are not read as jobs.
-    job = app.jobs.get(job_id) if re.fullmatch(r"[0-9a-f]{32}", job_id) else None
+    job = app.jobs.get(job_id)
     if job is None or job.owner != owner:
         raise JobNotFoundError(job_id)
     return view(app, job)
@@ -31,8 +32,8 @@ def list_jobs(app: App, owner: str, query: dict[str, str]) -> dict[str, Any]:
         InvalidSubmissionError: a query parameter is wrong; names it.
     """
     status, preset = query.get("status"), query.get("preset")
-    if status is not None and status not in list(JobStatus):
-        raise InvalidSubmissionError({"status": f"expected one of {', '.join(JobStatus)}"})
+    if status is not None and status not in FILTERS:
+        raise InvalidSubmissionError({"status": f"expected one of {', '.join(FILTERS)}"})
     limit = query.get("limit", str(DEFAULT_JOBS))
     if not (re.fullmatch(r"[0-9]{1,3}", limit) and 1 <= int(limit) <= MOST_JOBS):
         raise InvalidSubmissionError({"limit": f"expected a number from 1 to {MOST_JOBS}"})
@@ -41,18 +42,23 @@ def list_jobs(app: App, owner: str, query: dict[str, str]) -> dict[str, Any]:
         return status in (None, job.status) and preset in (None, job.preset)
 
     try:
-        jobs, cursor = app.jobs.list_owned(owner, wanted, int(limit), query.get("cursor"))
-    except (ValueError, RecursionError):
+        jobs, cursor = app.indexes.list_owned(owner, wanted, int(limit), query.get("cursor"))
+    except ValueError:
         raise InvalidSubmissionError({"cursor": "not a cursor that an earlier page gave"}) from None
     return {"jobs": [view(app, job) for job in jobs], "cursor": cursor}
 
 
 def view(app: App, job: Job) -> dict[str, Any]:
-    """The job as the API shows it; a seed is text, since it may exceed what JavaScript's numbers hold."""
+    """The job as the API shows it; a seed is text, since it may exceed what JavaScript's numbers hold.
+
+    `why` says in words, fal's or S3's where they are theirs, what an open job waits for; `missing` is the number of
+    images that a job was to have and that fal did not make.
+    """
     return {
         "job_id": job.job_id,
         "status": job.status,
         "reason": job.reason,
+        "why": job.error.message if job.error and not job.status.is_settled else None,
         "endpoint": job.endpoint,
         "preset": job.preset,
         "upload": {"bucket": job.upload.bucket, "key": job.upload.key} if job.upload else None,
@@ -67,9 +73,11 @@ def view(app: App, job: Job) -> dict[str, Any]:
                 "height": output.height,
                 "bytes": output.bytes,
                 "sha256": output.sha256,
+                "nsfw": output.nsfw,
             }
             for output in job.outputs
         ],
+        "missing": max(0, job.images_asked_for - len(job.outputs)) if job.status is JobStatus.SUCCEEDED else 0,
         "seed": job.seed,
         "error": job.error.model_dump() if job.error and job.status is JobStatus.FAILED else None,
         "created_at": moment_text(job.created_at),

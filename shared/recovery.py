@@ -1,83 +1,141 @@
-"""Recovery: open jobs whose time has come are looked at and moved on, and parked ones when the account may send."""
+"""Recovery: open jobs whose time has come are looked at and moved on, and parked ones when they may be sent."""
 
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain, zip_longest
+from math import ceil
 
 from shared import waiting
+from shared.advancing import MOST_LOOK_SECONDS, advance
 from shared.app import App
-from shared.completion import MOST_RESUBMITS, fetch_and_store
-from shared.errors import AwsUnavailableError, SettingsError, StatusConflictError, UnreadableError
-from shared.fal import COMPLETED
-from shared.jobs import LOCKED, Job, JobError, JobStatus, unix_seconds
+from shared.errors import RowTooLargeError
+from shared.jobs import Job, JobError, JobStatus, unix_seconds
+from shared.locks import EVERYBODY, State
 from shared.observability import logger
-from shared.submission import TimeLeft, attempt_again, give_up_at
+from shared.reasons import PARKING, Reason
+from shared.sending import TimeLeft, attempt_again, give_up_at
 
 MOST_JOBS = 5000
-"""How many due jobs one sweep takes up; what it has no time for stays due."""
+"""The due jobs that one sweep takes up; what it has no time for stays due."""
 MOST_UNPARKED = 200
-"""How many parked jobs one sweep sends after a lock, so that they do not all come at once."""
+"""The parked jobs that one sweep sends after a lock or a pause, so that they do not all come at once."""
 JOB_SECONDS = 60
 """What one job may take at worst: two answers of fal, the outputs, the writes."""
-LOOK_SECONDS = 60
-MOST_LOOK_SECONDS = 900
-"""When a job is looked at again that nothing could be learned of: at first, and at most."""
+DELAY_SECONDS = 30
+"""What is left for noting that a job comes later; a read and a write, with the SDK's repetitions."""
 FAILED_LOOK_SECONDS = 300
-GIVEN_UP = {"no_word_from_fal", "not_accepted", "reply_lost", "output_unavailable", "output_unfit", LOCKED}
-"""The error types of jobs that ended because their time was over."""
 
 Look = Callable[[Job], Job | None]
+"""What is to be done about a job; gives the job if that changed it."""
 
 
 @dataclass
 class Swept:
-    """What a sweep did: jobs advanced, those whose delivery never came, those given up, looks that failed."""
+    """What a sweep did: jobs advanced, those whose delivery never came, those given up, looks that failed.
+
+    `throttled`: jobs that were due to be sent, and are sent one at a time since fal takes requests slowly.
+    """
 
     advanced: int = 0
     undelivered: int = 0
     given_up: int = 0
     failed: int = 0
     is_locked: bool = False
+    is_paused: bool = False
+    throttled: list[str] = field(default_factory=list)
 
 
 def sweep(app: App, time_left: TimeLeft) -> Swept:
-    """Advance what is due, then send what was parked, or one job of that to find out; all while there is time."""
+    """Advance what is due, then send what was parked, or some of that to find out; all while there is time."""
     swept = Swept()
     now = unix_seconds(app.now())
 
     def advance_if_due(job: Job) -> Job | None:
         # The index lags behind the table: the job may have been moved, and given more time, meanwhile.
-        return advance(app, job, time_left) if job.check_at is not None and job.check_at <= now else None
+        if job.check_at is None or job.check_at > now:
+            return None
+        if job.status is JobStatus.ACCEPTED and app.throttle.is_tight:
+            swept.throttled.append(job.job_id)
+            return None
+        return advance(app, job, time_left)
 
-    def unpark(job: Job) -> Job | None:
-        return advance(app, job, time_left) if job.reason == LOCKED else None
-
-    def probe(job: Job) -> Job | None:
-        return attempt_again(app, job, time_left, probing=True) if job.reason == LOCKED else None
-
-    parked = app.jobs.list_parked(MOST_UNPARKED)
-    if not app.breaker.read().is_open:
-        _look_at_each(app, swept, parked, time_left, unpark)
-    elif not parked:
-        app.breaker.close_if_idle()
-    elif app.breaker.claim_probe():
-        # Any of them, so that a few that would be refused for their content cannot stand before all.
-        chosen = parked[zlib.crc32(str(now).encode()) % len(parked)]
-        _look_at_each(app, swept, [chosen], time_left, probe)
-    _look_at_each(app, swept, app.jobs.list_due(now, MOST_JOBS), time_left, advance_if_due)
-    if app.breaker.is_open():
+    state = app.breaker.read()
+    parked = app.indexes.list_parked()
+    if not state.paused_at:
+        _send_parked(app, swept, state, parked, time_left)
+    _look_at_each(app, swept, app.indexes.list_due(now, MOST_JOBS), time_left, advance_if_due)
+    if parked:
         # Nobody sends these now, so somebody must see when their time is over.
-        _look_at_each(app, swept, app.jobs.list_due(now, MOST_JOBS, parked=True), time_left, advance_if_due)
-    swept.is_locked = app.breaker.is_open()
+        overdue = app.indexes.list_due(now, MOST_JOBS, parked=True)
+        _look_at_each(app, swept, overdue, time_left, advance_if_due)
+    _send_throttled(app, swept, time_left)
+    state = app.breaker.state
+    swept.is_locked, swept.is_paused = bool(state.locks), bool(state.paused_at)
     return swept
 
 
-def _look_at_each(app: App, swept: Swept, job_ids: Iterable[str], time_left: TimeLeft, look: Look) -> None:
+def _send_parked(app: App, swept: Swept, state: State, parked: dict[str, list[str]], time_left: TimeLeft) -> None:
+    """Send parked jobs of owners whom nothing holds up, and of the others one for each lock, to find out."""
+
+    def unpark(job: Job) -> Job | None:
+        if job.reason not in PARKING:
+            return None
+        if app.throttle.is_tight:
+            swept.throttled.append(job.job_id)
+            return None
+        return attempt_again(app, job, time_left)
+
+    def probe(job: Job) -> Job | None:
+        return attempt_again(app, job, time_left, probing=True) if job.reason in PARKING else None
+
+    free = [parked[owner] for owner in sorted(parked) if not state.of(owner)]
+    # Owners in turn, so that one's crowd does not stand before another's few.
+    in_turn = [job_id for job_id in chain.from_iterable(zip_longest(*free)) if job_id]
+    _look_at_each(app, swept, in_turn[:MOST_UNPARKED], time_left, unpark)
+    app.breaker.close_idle(parked)
+    names = [EVERYBODY] if EVERYBODY in state.locks else sorted(state.locks)
+    for name in names:
+        owner = _next_in_turn(parked, state.locks[name].probed) if name == EVERYBODY else name
+        if owner in parked and app.breaker.claim_probe(name, owner):
+            # Any of them, so that a few that would be refused for their content cannot stand before all.
+            chosen = parked[owner][zlib.crc32(str(app.now()).encode()) % len(parked[owner])]
+            _look_at_each(app, swept, [chosen], time_left, probe)
+
+
+def _next_in_turn(parked: dict[str, list[str]], last: str) -> str:
+    """The owner whose job is to find out whether everybody's lock has ended, after the one whose job was the last."""
+    owners = sorted(parked)
+    return next((owner for owner in owners if owner > last), owners[0] if owners else "")
+
+
+def _send_throttled(app: App, swept: Swept, time_left: TimeLeft) -> None:
+    """Send one at a time what was due while fal takes requests slowly; what there is no time for comes later."""
+
+    def attempt(job: Job) -> Job | None:
+        return advance(app, job, time_left) if job.status is JobStatus.ACCEPTED else None
+
+    def delay(job: Job) -> None:
+        # Each has its turn, so that those at the end are not read again each minute, before all others.
+        wait = min(turns[job.job_id] * app.throttle.interval, MOST_LOOK_SECONDS)
+        if job.status is JobStatus.ACCEPTED and job.reason not in PARKING:
+            app.jobs.postpone(job, unix_seconds(app.now()) + ceil(wait))
+
+    waiting_jobs = iter(swept.throttled)
+    while time_left() >= JOB_SECONDS and (job_id := next(waiting_jobs, None)):
+        _look_at_each(app, swept, [job_id], time_left, attempt)
+    turns = {job_id: position for position, job_id in enumerate(waiting_jobs)}
+    _look_at_each(app, swept, turns, time_left, delay, needs=DELAY_SECONDS)
+
+
+def _look_at_each(  # noqa: PLR0913 - five that every look needs, and one for looks that need little time
+    app: App, swept: Swept, job_ids: Iterable[str], time_left: TimeLeft, look: Look, *, needs: float = JOB_SECONDS
+) -> None:
     failed: list[str] = []
 
     def look_at(job_id: str) -> tuple[Job, Job | None] | None:
-        if time_left() < JOB_SECONDS:
+        if time_left() < needs:
             return None
         try:
             job = app.jobs.get(job_id)
@@ -91,70 +149,33 @@ def _look_at_each(app: App, swept: Swept, job_ids: Iterable[str], time_left: Tim
     for looked in app.each(look_at, job_ids):
         match looked:
             case Job() as job, Job() as moved:
-                _count(swept, job, moved)
+                _count(app, swept, job, moved)
     swept.failed += len(failed)
 
 
-def _count(swept: Swept, job: Job, moved: Job) -> None:
+def _count(app: App, swept: Swept, job: Job, moved: Job) -> None:
     logger.info("job advanced", job_id=job.job_id, status=moved.status, reason=moved.reason)
     swept.advanced += 1
     if job.status is JobStatus.QUEUED and moved.status in {JobStatus.SUCCEEDED, JobStatus.STORING}:
         swept.undelivered += 1
-    if moved.status is JobStatus.FAILED and moved.error and moved.error.type in GIVEN_UP:
+    if moved.status is JobStatus.FAILED and unix_seconds(app.now()) >= give_up_at(job):
         swept.given_up += 1
 
 
 def _put_off(app: App, job_id: str) -> None:
     now = app.now()
-    error = JobError(type="look_failed", message="the job could not be advanced; the log says why")
+    error = JobError(type=Reason.LOOK_FAILED, message="the job could not be advanced; the log says why")
+    ended_before = now - timedelta(seconds=waiting.T_MAX)
     try:
         app.jobs.put_off(job_id, unix_seconds(now) + FAILED_LOOK_SECONDS)
-        app.jobs.give_up(job_id, now - timedelta(seconds=waiting.T_MAX), error)
+    except RowTooLargeError:
+        # Nothing can be noted of it any more, and it would be the first that is due for ever.
+        logger.exception("job ended, since its row is full", job_id=job_id)
+        ended_before = now
     except Exception:  # noqa: BLE001 - nor must a table that does not answer; the job stays due
         logger.exception("job not put off", job_id=job_id)
-
-
-def advance(app: App, job: Job, time_left: TimeLeft) -> Job:
-    """Do the next needed thing for an open job; doing it twice does no harm."""
+        return
     try:
-        if job.status is JobStatus.SUBMITTING:
-            # Its function died in the middle: fal may have the request, so it waits for a delivery like any lost reply.
-            return app.jobs.move(job, JobStatus.UNCONFIRMED, reason="lease_expired", check_at=give_up_at(job))
-        if unix_seconds(app.now()) >= give_up_at(job):
-            return _give_up(app, job, time_left)
-        if job.status is JobStatus.ACCEPTED:
-            return attempt_again(app, job, time_left)
-        return _ask(app, job)
-    except StatusConflictError as conflict:
-        return conflict.job or job
-
-
-def _ask(app: App, job: Job) -> Job:
-    if job.request is None:
-        # Nothing can be asked without a request, only waited for.
-        return app.jobs.postpone(job, give_up_at(job))
-    try:
-        progress = COMPLETED if job.status is JobStatus.STORING else app.fal.status(job.request)
-        if progress.is_completed:
-            return fetch_and_store(app, job, progress)
-        if unix_seconds(app.now()) >= unix_seconds(job.attempt_at) + waiting.ATTEMPT and app.fal.cancel(job.request):
-            error = JobError(type="no_word_from_fal", message="fal did not finish the request in time; it is cancelled")
-            return app.jobs.move(job, JobStatus.FAILED, error=error.model_dump())
-        return app.jobs.postpone(job, unix_seconds(app.now()) + app.settings.poll_seconds)
-    except (UnreadableError, AwsUnavailableError, SettingsError) as error:
-        logger.warning("job not looked at", job_id=job.job_id, looks=job.looks, why=str(error))
-        wait = waiting.backoff(job.job_id, job.looks, first=LOOK_SECONDS, most=MOST_LOOK_SECONDS)
-        check_at = min(unix_seconds(app.now()) + int(wait), give_up_at(job))
-        return app.jobs.postpone(job, check_at, looks=job.looks + 1)
-
-
-def _give_up(app: App, job: Job, time_left: TimeLeft) -> Job:
-    """End a job whose time is over; or, where its preset says so, send it again although fal may have billed it."""
-    young = unix_seconds(app.now()) < unix_seconds(job.created_at) + waiting.ACCEPTANCE
-    again = job.on_unknown == "resubmit" and young and job.resubmits < MOST_RESUBMITS
-    if job.status is JobStatus.UNCONFIRMED and again:
-        changes = {"reason": "resubmit", "request": None, "resubmits": job.resubmits + 1, "error": None}
-        return attempt_again(app, app.jobs.move(job, JobStatus.ACCEPTED, **changes), time_left)
-    error = job.error or JobError(type="no_word_from_fal", message="fal neither delivered a result nor showed one")
-    # What is known of a result stays with the job, for whoever looks into it.
-    return app.jobs.move(job, JobStatus.FAILED, error=error.model_dump(), result_json=job.result_json)
+        app.jobs.give_up(job_id, ended_before, error)
+    except Exception:  # noqa: BLE001 - the same
+        logger.exception("job not given up", job_id=job_id)

@@ -56,6 +56,7 @@ class Settings(BaseModel):
     fal_auth_scheme: Literal["Key", "Bearer"] = "Key"
     fal_user_id: str = ""
     poll_seconds: Annotated[int, Field(ge=1, le=120)] = 120
+    most_open_jobs: Annotated[int, Field(ge=0)] = 5000
     fal_key: str = ""
     fal_key_secret: str = ""
     webhook_secret: str = ""

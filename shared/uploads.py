@@ -1,9 +1,24 @@
 """Uploads: each preset that applies to an upload makes one job of it."""
 
+import re
+
 from shared.app import App
-from shared.errors import UploadSkippedError
-from shared.jobs import Job, Upload
-from shared.submission import Submission, TimeLeft, submit
+from shared.errors import UploadSkippedError, UploadUnmatchedError
+from shared.jobs import Job, JobStatus, Upload
+from shared.observability import logger
+from shared.presets import Preset
+from shared.sending import TimeLeft
+from shared.submission import Submission, submit
+
+JUNK = re.compile(
+    r"(.*/)?(\._[^/]*|\.ds_store|\.localized|icon\r|thumbs\.db|ehthumbs(_vista)?\.db|desktop\.ini|\.keep|\.gitkeep)"
+    r"|(.*/)?(__macosx|\.spotlight-v100|\.trashes|\.fseventsd|@eadir|\$recycle\.bin)/.*"
+    r"|.*_\$folder\$",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Keys of what no user meant to upload: what macOS, Windows, Synology, git and Hadoop leave beside files."""
+MOST_LIVES = 8
+"""The failed jobs of the same bytes under one key that are looked through where `same_bytes` is `skip`."""
 
 
 def submit_upload(app: App, upload: Upload, time_left: TimeLeft) -> list[Job]:
@@ -11,6 +26,7 @@ def submit_upload(app: App, upload: Upload, time_left: TimeLeft) -> list[Job]:
 
     Raises:
         UploadSkippedError: nothing is to be done about this object.
+        ExceptionGroup: some of its jobs could not be made now; the others were.
     """
     if upload.bucket != app.settings.inputs_bucket:
         raise UploadSkippedError("not in the inputs bucket")
@@ -18,27 +34,54 @@ def submit_upload(app: App, upload: Upload, time_left: TimeLeft) -> list[Job]:
         raise UploadSkippedError("among the outputs")
     if upload.key.endswith("/"):
         raise UploadSkippedError("a folder")
+    if JUNK.fullmatch(upload.key):
+        raise UploadSkippedError("a file that a system leaves beside others")
     presets = [preset for preset in app.presets.values() if preset.applies_to(upload)]
     if not presets:
-        raise UploadSkippedError("no preset applies")
-    jobs = []
+        raise UploadUnmatchedError("no preset applies")
+    if upload.size == 0:
+        raise UploadSkippedError("empty")
+    jobs: list[Job] = []
+    failures: list[Exception] = []
     for preset in presets:
-        endpoint, arguments = preset.arguments_for(upload)
-        job_id = upload.job_id(preset.name)
-        submission = Submission(
-            job_id=job_id,
-            owner=app.settings.upload_owner,
-            endpoint=endpoint,
-            arguments=arguments,
-            preset=preset.name,
-            upload=upload,
-            path=_without_extension(upload.key),
-            output_key=preset.output_key,
-            on_unknown=preset.on_unknown,
-            fingerprint=job_id,
-        )
-        jobs.append(submit(app, submission, time_left))
+        try:
+            jobs.append(_submit_with(app, upload, preset, time_left))
+        except Exception as error:  # noqa: BLE001 - one preset's trouble must not cost the other's job; it is raised below
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("jobs of an upload were not made", failures)
     return jobs
+
+
+def _submit_with(app: App, upload: Upload, preset: Preset, time_left: TimeLeft) -> Job:
+    if preset.same_bytes == "skip" and upload.etag:
+        # The ETag is the identity, so the same bytes find the job that they have. One that failed is followed by
+        # another: whoever uploads the photo once more wants it edited.
+        for life in range(MOST_LIVES):
+            job_id = upload.job_id(preset.name, of=f"{upload.etag}/{life}")
+            job = submit(app, _make_submission(app, upload, preset, job_id), time_left)
+            is_of_this_upload = job.upload is not None and job.upload.version == upload.version
+            if is_of_this_upload or job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
+                if not is_of_this_upload:
+                    logger.info("upload has the bytes of an earlier one", key=upload.key, job_id=job.job_id)
+                return job
+    return submit(app, _make_submission(app, upload, preset, upload.job_id(preset.name)), time_left)
+
+
+def _make_submission(app: App, upload: Upload, preset: Preset, job_id: str) -> Submission:
+    endpoint, arguments = preset.arguments_for(upload)
+    return Submission(
+        job_id=job_id,
+        owner=app.settings.upload_owner,
+        endpoint=endpoint,
+        arguments=arguments,
+        preset=preset.name,
+        upload=upload,
+        path=_without_extension(upload.key),
+        output_key=preset.output_key,
+        on_unknown=preset.on_unknown,
+        fingerprint=job_id,
+    )
 
 
 def _without_extension(key: str) -> str:

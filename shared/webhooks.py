@@ -21,7 +21,8 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
 from shared.errors import InvalidDeliveryError, SigningKeysUnavailableError, StaleDeliveryError
-from shared.jobs import Record
+from shared.fal_words import clean
+from shared.jobs import MAX_REQUEST_ID, Record
 from shared.settings import WebhookSecret
 
 TOLERANCE = 300
@@ -79,8 +80,10 @@ class Delivery(Record):
 
     target: Target
     request_id: str
+    user_id: str
     succeeded: bool
     payload: Any = None
+    error: str | None = None
 
 
 class SigningKeys:
@@ -241,7 +244,7 @@ class Verifier:
         age = self._clock() - int(timestamp)
         if age < -TOLERANCE:
             raise InvalidDeliveryError("the delivery is ahead of its time")
-        delivery = _load(target, request_id, body)
+        delivery = _load(target, request_id, user_id, body)
         if age > TOLERANCE:
             raise StaleDeliveryError(delivery)
         self._keys.confirm()
@@ -280,18 +283,23 @@ def _fits(keys: list[VerifyKey], message: bytes, signature: bytes) -> bool:
     return False
 
 
-def _load(target: Target, request_id: str, body: bytes) -> Delivery:
+def _load(target: Target, request_id: str, user_id: str, body: bytes) -> Delivery:
     try:
         content = json.loads(body)
         if content["status"] not in {"OK", "ERROR"}:
             raise InvalidDeliveryError("the delivery's status is neither OK nor ERROR")
         if request_id not in {content["request_id"], content.get("gateway_request_id")}:
             raise InvalidDeliveryError("header and body name different requests")
+        if len(content["request_id"]) > MAX_REQUEST_ID:
+            raise InvalidDeliveryError("the request's id is too long to be kept")
+        error = content.get("error")
         return Delivery(
             target=target,
             request_id=content["request_id"],
+            user_id=user_id,
             succeeded=content["status"] == "OK",
             payload=content.get("payload"),
+            error=clean(error) if error else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidDeliveryError("the body is not a delivery") from error

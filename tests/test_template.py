@@ -147,8 +147,9 @@ def test_pictures_are_kept_unless_days_are_given() -> None:
 def test_a_webhook_call_s_mac_is_in_no_access_log() -> None:
     """The access log has the route, and neither path nor query, which carry what proves a webhook URL to be ours."""
     api = read_yaml(TEMPLATE_FILE.read_text())["Resources"]["Api"]["Properties"]
-    logged = set(re.findall(r"\$context\.([\w.]+)", api["AccessLogSettings"]["Format"]))
-    assert json.loads(api["AccessLogSettings"]["Format"]).keys() >= {"route", "status", "error"}
+    line = api["AccessLogSettings"]["Format"]["Fn::Sub"]
+    logged = set(re.findall(r"\$context\.([\w.]+)", line))
+    assert json.loads(line).keys() >= {"service", "route", "status", "error"}
     assert not {field for field in logged if field in {"path", "protocol"} or "query" in field.lower()}
 
 

@@ -13,18 +13,20 @@ JOB_FIELDS = {
     "job_id",
     "status",
     "reason",
+    "why",
     "endpoint",
     "preset",
     "upload",
     "request_id",
     "outputs",
+    "missing",
     "seed",
     "error",
     "created_at",
     "updated_at",
     "settled_at",
 }
-OUTPUT_FIELDS = {"index", "key", "url", "content_type", "width", "height", "bytes", "sha256"}
+OUTPUT_FIELDS = {"index", "key", "url", "content_type", "width", "height", "bytes", "sha256", "nsfw"}
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 

@@ -13,10 +13,11 @@ from shared import waiting
 from shared.errors import AwsUnavailableError, NotAcceptedError, ProviderLockedError, ReplyLostError
 from shared.fal import FalClient
 from shared.images import Images
+from shared.job_indexes import JobIndexes
 from shared.job_table import JobTable
 from shared.jobs import JobStatus
 from shared.presets import Preset
-from shared.submission import attempt_again
+from shared.sending import attempt_again
 
 
 def after_submitting(monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -> None:
@@ -75,7 +76,7 @@ def test_a_lost_reply_and_a_lost_payload(system: Any, monkeypatch: pytest.Monkey
 
 def test_a_delivery_for_a_job_that_seemed_not_to_be_at_fal(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """fal's own word is better than our conclusion: the job is settled, and not sent again."""
-    monkeypatch.setattr("shared.submission.MOST_TRIES", 1)
+    monkeypatch.setattr("shared.sending.MOST_TRIES", 1)
     after_submitting(monkeypatch, fails_with(NotAcceptedError("seemed so")))
     _, job = system.post({"prompt": "p"})
     assert job["status"] == "accepted"
@@ -107,7 +108,7 @@ def test_an_index_that_lags_moves_nothing(system: Any, monkeypatch: pytest.Monke
     """A job that the index still calls due, and that has more time by its row, is left alone."""
     _, job = system.post({"prompt": "p"})
     before = system.row(job["job_id"])
-    monkeypatch.setattr(JobTable, "list_due", lambda *_, **__: [job["job_id"], "nothing"])
+    monkeypatch.setattr(JobIndexes, "list_due", lambda *_, **__: [job["job_id"], "nothing"])
     assert system.sweep() == 0
     assert system.row(job["job_id"]) == before
 
@@ -222,7 +223,8 @@ def test_an_upload_that_s3_does_not_hand_over_now(system: Any, monkeypatch: pyte
         patch.setattr(client, "get_object", lambda **_: fails_with(trouble)())
         assert system.upload(event) == []
     (job,) = system.jobs()
-    assert (job["status"], job["reason"]) == ("accepted", "retry")
+    assert (job["status"], job["reason"]) == ("accepted", "aws_unavailable")
+    assert code in job["why"]
     system.pass_time(180)
     assert system.job(job["job_id"])["status"] == "succeeded"
     assert len(system.requests()) == 1
@@ -285,7 +287,7 @@ def test_the_verdict_on_an_attempt_is_not_that_on_the_next(system: Any, monkeypa
 
     monkeypatch.setattr(FalClient, "submit", submit)
     system.fal.add_scripts(Script.model_validate({"result": {"status": 422, "body": {"detail": "no"}}}))
-    monkeypatch.setattr("shared.submission.MOST_TRIES", 1)
+    monkeypatch.setattr("shared.sending.MOST_TRIES", 1)
     _, job = system.post({"prompt": "p"})
     monkeypatch.setattr(JobTable, "move", race)
     system.fal.advance(2.1)
@@ -320,7 +322,7 @@ def test_a_refusal_after_the_lease_is_noted(system: Any, monkeypatch: pytest.Mon
         assert system.sweep() == 1
         raise NotAcceptedError("refused at last")
 
-    monkeypatch.setattr("shared.submission.MOST_TRIES", 1)
+    monkeypatch.setattr("shared.sending.MOST_TRIES", 1)
     with monkeypatch.context() as patch:
         patch.setattr(FalClient, "submit", outlast_the_lease)
         _, job = system.post({"prompt": "p"})

@@ -99,7 +99,7 @@ def test_health_says_when_the_stack_is_not_well_set_up(make_system: Callable[...
     prefix = "products/"  # which presets.yaml waits for
     system = make_system(ONE | {"OUTPUTS_PREFIX": prefix})
     status, body = system.get("/health")
-    assert (status, body["detail"]) == (500, "the stack is not well set up; its log says how")
+    assert (status, body["detail"]) == (500, "the stack is misconfigured; its log says how")
     assert make_system(ONE).get("/health") == (200, {"status": "ok"})
 
 

@@ -39,7 +39,7 @@ def unanswered(
     system.fal.add_scripts(*scripts)
     kept = held(system)
     with monkeypatch.context() as patch:
-        patch.setattr("shared.submission.MOST_TRIES", 1)
+        patch.setattr("shared.sending.MOST_TRIES", 1)
         patch.setattr(FalClient, "submit", submit)
         _, job = system.post({"prompt": "p"})
     system.fal.advance(10)
@@ -136,7 +136,7 @@ def test_what_fails_before_anything_is_sent_is_sent_later(system: Any, monkeypat
         patch.setattr(system.app.client("s3"), "generate_presigned_url", fail)
         assert system.upload(system.put("sketch/a.png")) == []
         (row,) = system.rows()
-        assert (row["status"]["S"], row["reason"]["S"]) == ("accepted", "retry")
+        assert (row["status"]["S"], row["reason"]["S"]) == ("accepted", "aws_unavailable")
     system.pass_time(180)
     assert system.jobs()[0]["status"] == "succeeded"
     assert len(system.requests()) == 1

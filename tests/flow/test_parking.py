@@ -118,13 +118,13 @@ def test_a_lock_that_ends_with_nothing_left_to_probe(system: Any, gate: Gate) ->
 def test_all_containers_know_of_a_lock(system: Any, gate: Gate) -> None:
     """A container that starts during a lock sends nothing; one that was warm learns of it within a minute."""
     warm = another_container(system, gate)
-    assert warm.breaker.is_open() is False
+    assert warm.breaker.why_waiting("shop") is None
     gate.status = 403
     system.post({"prompt": "p"})
-    assert another_container(system, gate).breaker.is_open() is True
-    assert warm.breaker.is_open() is False
+    assert another_container(system, gate).breaker.why_waiting("shop") is not None
+    assert warm.breaker.why_waiting("shop") is None
     system.fal.advance(KNOWN_SECONDS)
-    assert warm.breaker.is_open() is True
+    assert warm.breaker.why_waiting("shop") is not None
 
 
 def test_two_sweeps_at_once_probe_once(system: Any, gate: Gate) -> None:
@@ -143,7 +143,7 @@ def test_a_job_that_alone_is_refused_does_not_hold_up_the_others(
     system: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """fal answers some blocked contents like a locked account: such a job fails in the end, and all others pass."""
-    monkeypatch.setattr("shared.submission.MOST_STRIKES", 3)
+    monkeypatch.setattr("shared.sending.MOST_STRIKES", 3)
     gate.status, gate.refuses = 403, lambda request: b"forbidden" in request.content
     _, bad = system.post({"prompt": "forbidden"})
     for _ in range(12):
@@ -275,7 +275,7 @@ def test_one_failure_after_an_outage_is_one_failure(system: Any, gate: Gate) -> 
     system.pass_time(180)
     gate.status = 500
     system.post({"prompt": "p"})
-    assert not another_container(system, gate).breaker.is_open()
+    assert another_container(system, gate).breaker.why_waiting("shop") is None
 
 
 def test_failed_tries_of_one_submission_count_once(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,9 +287,9 @@ def test_failed_tries_of_one_submission_count_once(system: Any, monkeypatch: pyt
     monkeypatch.setattr(FalClient, "submit", refuse)
     for _ in range(FAILURES_TO_OPEN - 1):
         system.post({"prompt": "p"})
-    assert not system.app.breaker.is_open()
+    assert system.app.breaker.why_waiting("shop") is None
     system.post({"prompt": "p"})
-    assert system.app.breaker.is_open()
+    assert system.app.breaker.why_waiting("shop") is not None
 
 
 def test_a_parked_job_is_not_due(system: Any, gate: Gate) -> None:
@@ -334,19 +334,19 @@ def test_probes_come_before_slow_looks(system: Any, gate: Gate, monkeypatch: pyt
 def test_a_refusal_in_another_thread_is_not_overlooked(system: Any) -> None:
     """Two threads of one container write at once: whoever read the older state gives way."""
     breaker = system.app.breaker
-    breaker.note_locked("refused")
-    breaker.note_accepted()
-    breaker.note_accepted()
+    breaker.note_refused("shop", "refused")
+    breaker.note_accepted("shop")
+    breaker.note_accepted("shop")
     really = breaker._nonce  # noqa: SLF001 - the moment between the reading and the writing
 
     def interrupted() -> str:
         breaker._nonce = really  # noqa: SLF001 - once
-        breaker.note_locked("refused meanwhile")
+        breaker.note_refused("shop", "refused meanwhile")
         return str(really())
 
     breaker._nonce = interrupted  # noqa: SLF001 - the same
-    breaker.note_accepted()
-    assert breaker.read().is_open
+    breaker.note_accepted("shop")
+    assert breaker.read().locks
 
 
 def test_a_function_without_time_is_no_outage(system: Any) -> None:
@@ -355,4 +355,4 @@ def test_a_function_without_time_is_no_outage(system: Any) -> None:
     for _ in range(FAILURES_TO_OPEN):
         system.post({"prompt": "p"})
     assert statuses(system) == {"accepted": FAILURES_TO_OPEN}
-    assert not system.app.breaker.is_open()
+    assert system.app.breaker.why_waiting("shop") is None

@@ -54,7 +54,7 @@ def test_what_fal_did_not_take_is_sent_again(
     system: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
     """The caller has its 202, the job says what it waits for, and the second attempt is the only paid one."""
-    monkeypatch.setattr("shared.submission.MOST_TRIES", 1)
+    monkeypatch.setattr("shared.sending.MOST_TRIES", 1)
     failing_submit(monkeypatch, error)
     status, job = system.post({"prompt": "p"})
     assert (status, job["status"], job["reason"], job["error"]) == (202, "accepted", reason, None)
@@ -66,7 +66,7 @@ def test_what_fal_did_not_take_is_sent_again(
 
 def test_the_same_upload_again_sends_what_was_not_taken(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second copy of the event is as good a reason to try again as the clock."""
-    monkeypatch.setattr("shared.submission.MOST_TRIES", 1)
+    monkeypatch.setattr("shared.sending.MOST_TRIES", 1)
     failing_submit(monkeypatch, NotAcceptedError("refused"))
     event = system.put("sketch/a.png")
     system.upload(event)
@@ -202,7 +202,7 @@ def test_a_job_in_the_queue_is_left_alone(system: Any) -> None:
 
 def test_no_time_left_means_nothing_is_begun(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock's function leaves what it cannot finish to its next turn."""
-    monkeypatch.setattr("shared.submission.MOST_TRIES", 1)
+    monkeypatch.setattr("shared.sending.MOST_TRIES", 1)
     failing_submit(monkeypatch, NotAcceptedError("refused"))
     _, job = system.post({"prompt": "p"})
     system.fal.advance(120)
@@ -228,7 +228,8 @@ def test_a_secret_that_cannot_be_read_sends_nothing_and_loses_nothing(system: An
     value = secrets.get_secret_value(SecretId=secret)["SecretString"]
     secrets.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
     _, job = system.post({"prompt": "p"})
-    assert (job["status"], job["reason"]) == ("accepted", "retry")
+    assert (job["status"], job["reason"]) == ("accepted", "aws_unavailable")
+    assert secret in job["why"]
     secrets.create_secret(Name=secret, SecretString=value)
     system.pass_time(180)
     assert system.job(job["job_id"])["status"] == "succeeded"
@@ -240,7 +241,7 @@ def test_one_job_that_cannot_be_advanced_does_not_hold_up_others(
     system: Any, monkeypatch: pytest.MonkeyPatch, attribute: str, value: str
 ) -> None:
     """A row that trips the code, when it is read or later, is put off, and the ones behind it are done."""
-    monkeypatch.setattr("shared.submission.MOST_TRIES", 1)
+    monkeypatch.setattr("shared.sending.MOST_TRIES", 1)
     failing_submit(monkeypatch, NotAcceptedError("refused"), NotAcceptedError("refused"))
     _, first = system.post({"prompt": "p"})
     _, second = system.post({"prompt": "p"})

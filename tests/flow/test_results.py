@@ -33,6 +33,7 @@ def test_errors_of_both_shapes(system: Any) -> None:
     assert [job["error"]["type"] for job in jobs_now] == ["content_policy_violation", "runner_server_error"]
     assert all(job["error"]["message"] for job in jobs_now)
     for payload in ODD_ERRORS:
+        system.fal.add_scripts(Script(result=ScriptedResult(status=422, body={"detail": [DETAIL]})))
         job_id, delivery = finished(system)
         assert system.call_back(*signed(system, delivery, error(delivery, payload))) == 200
         job = system.job(job_id)
@@ -71,14 +72,22 @@ def test_a_result_without_pictures(system: Any) -> None:
     system.fal.advance(10)
     ids = [job["job_id"]]
     for payload in ODD_RESULTS:
-        job_id, delivery = finished(system)
-        body = json.loads(delivery[2]) | {"payload": payload}
-        assert system.call_back(*signed(system, delivery, body)) == 200
-        ids.append(job_id)
+        system.fal.add_scripts(Script(result=ScriptedResult(body=payload)))
+        ids.append(system.post({"prompt": "p"})[1]["job_id"])
+        system.fal.advance(10)
     for job in map(system.job, ids):
         assert (job["status"], job["outputs"]) == ("failed", [])
         assert job["error"]["message"]
     assert state(system)[1] == {}
+
+
+@pytest.mark.parametrize("payload", ODD_RESULTS)
+def test_a_delivery_without_pictures_has_the_queue_asked_for_them(system: Any, payload: Any) -> None:
+    """An OK whose payload names no picture is not the end of it: the queue still has the result, and it is paid."""
+    job_id, delivery = finished(system)
+    body = json.loads(delivery[2]) | {"payload": payload}
+    assert system.call_back(*signed(system, delivery, body)) == 200
+    assert len(system.job(job_id)["outputs"]) == 1
 
 
 def test_a_result_with_one_picture_of_two(system: Any) -> None:
@@ -123,7 +132,8 @@ FOREIGN = (
 
 
 def test_foreign_addresses_are_never_asked(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An output that is not at fal's own hosts is not fetched: the job fails and says so."""
+    """An output that is not at fal's own hosts is not fetched: the job says so, and fails at once or after a day."""
+    ids = []
     warm(system)
     before = state(system)[1]
     for url in FOREIGN:
@@ -132,8 +142,11 @@ def test_foreign_addresses_are_never_asked(system: Any, monkeypatch: pytest.Monk
             asked = calls_of(patch)
             assert system.call_back(*signed(system, delivery, result(delivery, url))) == 200
             assert asked == []
-        job = system.job(job_id)
-        assert (url, job["status"], job["outputs"]) == (url, "failed", [])
+        ids.append(job_id)
+        assert (url, system.job(job_id)["status"] in {"failed", "storing"}) == (url, True)
+    system.pass_time(25 * 3600, 3600)
+    for job in map(system.job, ids):
+        assert (job["status"], job["outputs"]) == ("failed", [])
         assert job["error"]["message"]
     assert state(system)[1] == before
 

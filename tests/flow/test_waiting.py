@@ -10,7 +10,7 @@ from shared import waiting
 from shared.completion import MOST_RESUBMITS
 from shared.errors import NotAcceptedError, ReplyLostError
 from shared.fal import FalClient
-from shared.submission import MOST_TRIES
+from shared.sending import MOST_TRIES
 from tests.flow.deliveries import error, held, signed
 
 UNREAD = {"detail": [{"loc": ["body", "image_url"], "msg": "cannot be had", "type": "file_download_error"}]}

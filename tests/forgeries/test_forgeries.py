@@ -93,8 +93,8 @@ def _take_any_text(monkeypatch: pytest.MonkeyPatch) -> None:
 def _forget_the_body_s_request(monkeypatch: pytest.MonkeyPatch) -> None:
     really = shared.webhooks._load  # noqa: SLF001 - a hole is made inside
 
-    def load(target: Any, _: str, body: bytes) -> Any:
-        return really(target, json.loads(body)["request_id"], body)
+    def load(target: Any, _: str, user_id: str, body: bytes) -> Any:
+        return really(target, json.loads(body)["request_id"], user_id, body)
 
     monkeypatch.setattr(shared.webhooks, "_load", load)
 

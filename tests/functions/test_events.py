@@ -52,7 +52,7 @@ def test_the_api_s_events(system: Any) -> None:
     """A job is posted, the list and the health check answer."""
     assert submit.from_api(read("post_job"), system.context)["statusCode"] == 202
     assert jobs.handler(read("list_jobs"), system.context)["statusCode"] == 200
-    assert json.loads(jobs.handler(read("health"), system.context)["body"]) == {"status": "ok"}
+    assert json.loads(jobs.handler(read("health"), system.context)["body"])["status"] == "ok"
 
 
 def test_the_authorizer_s_event(system: Any) -> None:

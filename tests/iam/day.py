@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.simulation.backends import API
 from tests.simulation.scenarios import Outage, Scenario
-from tests.simulation.world import INPUT, World, http_event
+from tests.simulation.world import INPUT, INPUT_ETAG, World, http_event
 
 LOCKED_AT, LOCKED_SECONDS = 600, 300
 DAY = Scenario(
@@ -34,14 +34,14 @@ class Day:
         self._missing_inputs()
         self._locked_account()
         ended = [job["status"] for job in self._get("/jobs?limit=100")["jobs"]]
-        assert sorted(ended) == ["failed"] * 2 + ["succeeded"] * 11, ended
+        assert sorted(ended) == ["failed"] * 2 + ["succeeded"] * 12, ended
         event = {"headers": {"authorization": "Bearer canary-token"}}
         assert self._world.processes.invoke("authorize.handler", event)["isAuthorized"]
 
     def _first_jobs(self) -> None:
         """Uploads and posts, delivered as they should be; one delivery lacks its result, and one upload is gone."""
         shoe = self._upload("sketch/shoe.jpg")
-        self._upload("claymation/cat.jpg")
+        self._upload("claymation/cat.jpg", has_version=False)
         self._upload("daytime/gone.jpg", is_there=False)
         words = self._post("words", {"prompt": "A lighthouse"})["job_id"]
         images = ["sketch/shoe.jpg", f"s3://{self._settings.inputs_bucket}/claymation/cat.jpg"]
@@ -55,7 +55,7 @@ class Day:
         """Three requests of which nothing is heard: the sweep asks fal, and stores."""
         for number, reference in enumerate(self._made):
             self._post(f"once-more-{number}", {"prompt": "Once more", "image_url": reference})
-        self._upload("sunset/sea.jpg")
+        self._upload("sunset/sea.jpg", has_version=False)
 
     def _missing_inputs(self) -> None:
         """Inputs that are in no bucket, nor in the outputs' folder, where they have one."""
@@ -66,19 +66,23 @@ class Day:
     def _locked_account(self) -> None:
         """Jobs wait for the account, and the sweep sends them when it is open again; one upload is gone by then."""
         self._wait(LOCKED_AT)
-        for key in ("products/mug.jpg", "kitchen/table.jpg", "storefront/sign.jpg"):
+        for key in ("products/mug.jpg", "kitchen/table.jpg"):
             self._upload(key)
+        # As a bucket tells it that keeps no versions.
+        for key in ("sunset/hill.jpg", "storefront/sign.jpg"):
+            self._upload(key, has_version=False)
         for number, reference in enumerate(self._made):
             self._post(f"locked-{number}", {"prompt": "When it is open", "image_url": reference})
         self._s3.delete_object(Bucket=self._settings.inputs_bucket, Key="storefront/sign.jpg")
         self._wait(3 * LOCKED_SECONDS)
 
-    def _upload(self, key: str, *, is_there: bool = True) -> str:
+    def _upload(self, key: str, *, is_there: bool = True, has_version: bool = True) -> str:
         """Put a photo, tell the function of it, and give the id of its job."""
         bucket = self._settings.inputs_bucket
+        item = {"key": key, "size": len(INPUT), "etag": INPUT_ETAG, "sequencer": "0055"}
         if is_there:
-            self._s3.put_object(Bucket=bucket, Key=key, Body=INPUT, ContentType="image/jpeg")
-        item = {"key": key, "size": len(INPUT), "etag": "e", "sequencer": "0055"}
+            put = self._s3.put_object(Bucket=bucket, Key=key, Body=INPUT, ContentType="image/jpeg")
+            item |= {"version-id": put["VersionId"]} if has_version else {}
         detail = {"bucket": {"name": bucket}, "object": item}
         body = json.dumps({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
         record = {"messageId": "1", "body": body, "eventSource": "aws:sqs"}

@@ -27,6 +27,8 @@ def needs_of(service: str, operation: str, parameters: Parameters) -> set[Need]:
         KeyError: an operation, or a parameter that may need more, which nobody has looked up yet.
     """
     action = f"{service}:{operation}"
+    if action == "s3:GetObject" and "VersionId" in parameters:
+        action = "s3:GetObjectVersion"
     if action in PLAIN_PARAMETERS and (more := parameters.keys() - PLAIN_PARAMETERS[action]):
         raise KeyError(f"{action} with {', '.join(sorted(more))}")
     return {Need(action, arn) for arn in RESOURCES[action](parameters)}
@@ -70,12 +72,14 @@ RESOURCES: Mapping[str, Callable[[Parameters], list[str]]] = {
     "dynamodb:Query": _index_or_table,
     "dynamodb:UpdateItem": _table,
     "s3:GetObject": _object,
+    "s3:GetObjectVersion": _object,
     "s3:PutObject": _object,
     "secretsmanager:GetSecretValue": _secret,
 }
 PLAIN_PARAMETERS = {
-    # With VersionId, Tagging, ACL and the like other actions are needed.
+    # With Tagging, ACL and the like other actions are needed.
     "s3:GetObject": {"Bucket", "Key", "Range"},
+    "s3:GetObjectVersion": {"Bucket", "Key", "Range", "VersionId"},
     "s3:PutObject": {"Bucket", "Key", "Body", "ContentType", "Metadata"},
     "secretsmanager:GetSecretValue": {"SecretId"},
 }

@@ -51,7 +51,7 @@ def test_a_call_that_is_not_known_cannot_be_caught(recorder: Recorder) -> None:
     ("service", "operation", "parameters"),
     [
         ("dynamodb", "DeleteItem", {"TableName": "jobs"}),
-        ("s3", "GetObject", {"Bucket": "b", "Key": "k", "VersionId": "1"}),
+        ("s3", "GetObject", {"Bucket": "b", "Key": "k", "PartNumber": "1"}),
         ("s3", "PutObject", {"Bucket": "b", "Key": "k", "Tagging": "a=b"}),
         ("sns", "Publish", {}),
     ],

@@ -15,6 +15,7 @@ from shared.app import aws_client
 from shared.downloads import Downloads
 from shared.errors import OutputRefusedError, OutputUnfitError
 from shared.images import Images
+from shared.jobs import Output
 
 
 def memory(field: str) -> int:
@@ -34,7 +35,14 @@ def main() -> None:
             before = memory("VmRSS")
             try:
                 with downloads.fetch(url, time.monotonic() + 60) as download:
-                    images.store(f"{index}.jpg", download.file, download.content_type, "job")
+                    output = Output(
+                        index=index,
+                        key=f"{index}.jpg",
+                        content_type=download.content_type,
+                        bytes=download.size,
+                        sha256=download.sha256,
+                    )
+                    images.store(output, download.file, "job")
                     told = download.sha256
             except (OutputRefusedError, OutputUnfitError) as error:
                 told = str(error)

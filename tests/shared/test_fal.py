@@ -15,9 +15,11 @@ from shared.errors import (
     ProviderLockedError,
     RefusedError,
     ReplyLostError,
+    ThrottledError,
     UnreadableError,
 )
-from shared.fal import FalClient, read_error
+from shared.fal import FalClient
+from shared.fal_words import read_error
 from shared.jobs import JobError, Request
 
 QUEUE = "https://queue.fal.run"
@@ -89,7 +91,7 @@ def test_a_submission_says_all_that_fal_documents() -> None:
     [
         (httpx.ConnectError("refused"), NotAcceptedError),
         (httpx.ConnectTimeout("slow"), NotAcceptedError),
-        (detail(429), NotAcceptedError),
+        (detail(429), ThrottledError),
         (detail(503), NotAcceptedError),
         (detail(402), ProviderLockedError),
         (detail(403, "User is locked. Reason: Exhausted balance."), ProviderLockedError),
@@ -230,14 +232,47 @@ def test_what_the_queue_says_of_a_failed_request() -> None:
     model = {"status": "COMPLETED", "error": "Invalid status code: 422"}
     queue = Queue(*(httpx.Response(200, json=body) for body in (runner, model)))
     first, second = (client(queue).status(REQUEST) for _ in range(2))
-    assert (first.failed, first.failure) == (True, JobError(type="runner_disconnected", message="Runner disconnected"))
-    assert (second.is_completed, second.failed, second.failure) == (True, True, None)
+    assert first.error == JobError(type="runner_disconnected", message="Runner disconnected")
+    assert second.error == JobError(type="fal_error", message="Invalid status code: 422")
+    assert [(said.is_completed, said.has_reason) for said in (first, second)] == [(True, True), (True, False)]
 
 
-def test_a_url_that_is_none_cannot_be_read() -> None:
-    """Whatever came as a URL, it is no reason to stumble."""
-    with pytest.raises(UnreadableError):
-        client(Queue()).status(REQUEST.model_copy(update={"status_url": "https://[x/status"}))
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://[x/status", "@evil.example/status", "//evil.example/status", "evil.example/status", "/status"),
+        *("https:///status", "https:@evil.example/x", "ftp://queue.fal.run/x", "javascript:1", "https://:443/x", "\\"),
+    ],
+)
+def test_the_key_goes_to_the_queue_s_host_whatever_came_as_a_url(url: str) -> None:
+    """What is no whole URL is not used: the request is asked after where fal's docs say that it is."""
+    queue = Queue(*(httpx.Response(200, json={"status": "COMPLETED", "images": [{"url": "u"}]}) for _ in range(3)))
+    request = Request(request_id="r1", status_url=url, response_url=url, cancel_url=url)
+    fal = client(queue)
+    assert fal.status(request).is_completed
+    fal.result(request)
+    fal.cancel(request)
+    where = [str(asked.url).removeprefix(f"{QUEUE}/fal-ai/flux-pro/requests/r1") for asked in queue.asked]
+    assert where == ["/status", "", "/cancel"]
+
+
+@pytest.mark.parametrize("host", ["queue.fal.run@evil.example", "evil.example", "queue.fal.run.evil.example", "user@x"])
+@pytest.mark.parametrize("base", [QUEUE, "https://gateway.example/fal"])
+def test_another_host_s_url_is_asked_for_at_the_queue(host: str, base: str) -> None:
+    """Of a whole URL only path and query are taken: the key leaves for no other host."""
+    queue = Queue(httpx.Response(200, json={"status": "COMPLETED"}))
+    request = Request(request_id="r1", status_url=f"https://{host}/a/../b//c?d=@evil.example")
+    client(queue, base).status(request)
+    assert (queue.asked[0].url.scheme, queue.asked[0].url.host) == ("https", httpx.URL(base).host)
+
+
+def test_urls_that_are_too_long_to_keep_are_left_out() -> None:
+    """The job's row must hold what fal answers; the id finds the request as well. An id too long is no answer."""
+    long = f"{QUEUE}/{'x' * 3000}"
+    request = submit(Queue(httpx.Response(200, json={**ANSWER, "status_url": long})))
+    assert (request.request_id, request.status_url, request.response_url) == ("r1", None, ANSWER["response_url"])
+    with pytest.raises(ReplyLostError):
+        submit(Queue(httpx.Response(200, json={**ANSWER, "request_id": "r" * 201})))
 
 
 def test_a_result_is_read() -> None:

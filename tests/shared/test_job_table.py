@@ -15,7 +15,7 @@ from shared.jobs import MOVES, Job, JobStatus
 from shared.submission import Submission, draft_job
 
 
-def submission(job_id: str = "j1", owner: str = "shop") -> Submission:
+def submission(job_id: str = "1" * 32, owner: str = "shop") -> Submission:
     """Something to make a job of."""
     return Submission(
         job_id=job_id,
@@ -32,8 +32,8 @@ def submission(job_id: str = "j1", owner: str = "shop") -> Submission:
 def create(system: Any) -> Callable[..., Job]:
     """Writes a job, moved on to a status by legal moves."""
 
-    def build(job_id: str = "j1", status: JobStatus = JobStatus.SUBMITTING) -> Job:
-        job: Job = system.app.jobs.create(draft_job(system.app, submission(job_id)))
+    def build(job_id: str = "1" * 32, status: JobStatus = JobStatus.SUBMITTING) -> Job:
+        job: Job = system.app.jobs.create(draft_job(system.app, submission(job_id), lambda: 60))
         return job if status is JobStatus.SUBMITTING else _lead(system, job, status)
 
     return build
@@ -49,7 +49,7 @@ def _lead(system: Any, job: Job, status: JobStatus) -> Job:
 def test_a_job_comes_back_as_it_was_written(system: Any, create: Callable[..., Job]) -> None:
     """Floats, seeds beyond 64 bits and times survive the table."""
     job = create()
-    assert system.app.jobs.get("j1") == job
+    assert system.app.jobs.get("1" * 32) == job
     assert job.arguments == TextToImageArguments(prompt="p", guidance_scale=7.25, seed=2**64)
 
 
@@ -130,7 +130,7 @@ def test_our_own_write_is_recognised_when_its_reply_was_lost(
     LostReply(table._client, "UpdateItem")  # noqa: SLF001 - the fault is injected into the adapter's own client
     moved = table.move(job, JobStatus.QUEUED)
     assert moved.status is JobStatus.QUEUED
-    assert system.app.jobs.get("j1") == moved
+    assert system.app.jobs.get("1" * 32) == moved
 
 
 def test_other_errors_of_the_table_are_not_conflicts(system: Any, create: Callable[..., Job]) -> None:
@@ -144,13 +144,13 @@ def test_other_errors_of_the_table_are_not_conflicts(system: Any, create: Callab
 def test_due_jobs_come_the_longest_waiting_first(system: Any, create: Callable[..., Job]) -> None:
     """Every shard is asked, and the limit holds over all of them."""
     for index in range(12):
-        system.app.jobs.postpone(create(f"j{index}"), 1000 + index)
-    assert [f"j{index}" for index in range(5)] == system.app.jobs.list_due(1005, 5)
-    assert len(system.app.jobs.list_due(1005, 100)) == 6
+        system.app.jobs.postpone(create(f"{index:032x}"), 1000 + index)
+    assert [f"{index:032x}" for index in range(5)] == system.app.indexes.list_due(1005, 5)
+    assert len(system.app.indexes.list_due(1005, 100)) == 6
 
 
 def test_settled_jobs_leave_some_day(system: Any, create: Callable[..., Job]) -> None:
     """A settled job expires after its retention, an open one never."""
     assert "expires_at" not in system.row(create().job_id)
-    job = create("j2", JobStatus.FAILED)
-    assert int(system.row("j2")["expires_at"]["N"]) == int(job.updated_at.timestamp()) + 90 * 24 * 3600
+    job = create("2" * 32, JobStatus.FAILED)
+    assert int(system.row("2" * 32)["expires_at"]["N"]) == int(job.updated_at.timestamp()) + 90 * 24 * 3600

@@ -41,7 +41,7 @@ def sns(event: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("key", KEYS)
 def test_each_source_s_encoding_gives_the_same_upload(key: str) -> None:
     """EventBridge's raw key and the classic form-encoded one mean the same object."""
-    expected = [Upload(bucket="in", key=key, version="01:e1", size=5)]
+    expected = [Upload(bucket="in", key=key, version="01:e1", etag="e1", size=5)]
     assert expected == read_uploads(json.dumps(eventbridge(key)))
     assert expected == read_uploads(json.dumps(classic(key)))
     assert expected == read_uploads(json.dumps(sns(classic(key))))

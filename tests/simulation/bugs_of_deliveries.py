@@ -74,7 +74,7 @@ def only_known_requests_are_adopted(patch: MonkeyPatch) -> None:
     def is_about(really: Any, delivery: Any, job: Any) -> bool:
         return job.request is not None and bool(really(delivery, job))
 
-    around(patch, shared.completion, "_is_about", is_about)
+    around(patch, shared.completion, "is_about", is_about)
 
 
 @bug

@@ -7,10 +7,12 @@ from typing import Any
 
 from pytest import MonkeyPatch  # noqa: PT013 - as the type of so many functions its name is enough
 
+import shared.advancing
 import shared.completion
 import shared.job_table
 import shared.posting
 import shared.recovery
+import shared.sending
 import shared.submission
 import shared.webhooks
 from shared.fal import FalClient
@@ -33,15 +35,14 @@ def job_is_settled_before_its_outputs_are_stored(patch: MonkeyPatch) -> None:
             late.pop()()
         return moved
 
-    def store(_: Any, self: Images, key: str, file: Any, *others: str) -> None:
-        content_type, job_id = others
+    def store(_: Any, self: Images, output: Any, file: Any, job_id: str) -> None:
         content = file.read()
         late.append(
             lambda: self._s3.put_object(
                 Bucket=self._outputs_bucket,
-                Key=key,
+                Key=output.key,
                 Body=content,
-                ContentType=content_type,
+                ContentType=output.content_type,
                 Metadata={"darkroom-job": job_id},
             )
         )
@@ -54,9 +55,9 @@ def job_is_settled_before_its_outputs_are_stored(patch: MonkeyPatch) -> None:
 def only_the_first_output_is_stored(patch: MonkeyPatch) -> None:
     """The second of two pictures is in the row, and not in the bucket."""
 
-    def store(really: Any, self: Images, key: str, *others: Any) -> None:
-        if not key.rpartition("-")[2].startswith("1."):
-            really(self, key, *others)
+    def store(really: Any, self: Images, output: Any, *others: Any) -> None:
+        if output.index != 1:
+            really(self, output, *others)
 
     around(patch, Images, "store", store)
 
@@ -84,7 +85,7 @@ def request_is_given_up_without_asking(patch: MonkeyPatch) -> None:
     def give_up_at(really: Any, job: Any) -> int:
         return int(really(job.model_copy(update={"request": None})))
 
-    for module in (shared.submission, shared.recovery):
+    for module in (shared.sending, shared.advancing):
         around(patch, module, "give_up_at", give_up_at)
 
 

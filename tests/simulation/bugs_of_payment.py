@@ -8,10 +8,12 @@ from typing import Any
 import httpx
 from pytest import MonkeyPatch  # noqa: PT013 - as the type of so many functions its name is enough
 
+import shared.advancing
 import shared.completion
 import shared.job_table
 import shared.posting
 import shared.recovery
+import shared.sending
 import shared.submission
 import shared.webhooks
 from shared.errors import NotAcceptedError, ReplyLostError, StatusConflictError
@@ -107,11 +109,13 @@ def attempt_is_sent_without_a_claim(patch: MonkeyPatch) -> None:
     """Two who find an accepted job both send it."""
 
     def again(_: Any, app: Any, job: Any, time_left: Any, **__: Any) -> Any:
+        if job.claim:
+            return job
         claimed = job.model_copy(update={"status": JobStatus.SUBMITTING, "attempt": job.attempt + 1})
-        to, changes = shared.submission._post(app, claimed, time_left)  # noqa: SLF001 - the bug leaves out what is around it
+        to, changes = shared.sending._post(app, claimed, time_left)  # noqa: SLF001 - the bug leaves out what is around it
         return app.jobs._update(job, {"status": to.value, **changes})  # noqa: SLF001 - the same
 
-    for module in (shared.submission, shared.recovery):
+    for module in (shared.submission, shared.recovery, shared.advancing):
         around(patch, module, "attempt_again", again)
 
 
@@ -142,4 +146,4 @@ def verdict_on_an_old_attempt_is_taken_for_the_new_one_s(patch: MonkeyPatch) -> 
         target = Target(delivery.target.job_id, job.attempt)
         return bool(really(delivery.model_copy(update={"target": target}), job.model_copy(update={"request": None})))
 
-    around(patch, shared.completion, "_is_about", is_about)
+    around(patch, shared.completion, "is_about", is_about)

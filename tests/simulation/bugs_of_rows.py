@@ -7,12 +7,14 @@ from typing import Any
 
 from pytest import MonkeyPatch  # noqa: PT013 - as the type of so many functions its name is enough
 
+import shared.advancing
 import shared.completion
 import shared.job_table
 import shared.posting
 import shared.recovery
 import shared.submission
 import shared.webhooks
+from shared.job_indexes import JobIndexes
 from shared.job_table import JobTable
 from shared.jobs import JobStatus
 from tests.simulation.planting import DEPTHS, around, bug
@@ -75,10 +77,10 @@ def open_job_is_in_no_index(patch: MonkeyPatch) -> None:
 @bug
 def parked_jobs_are_forgotten(patch: MonkeyPatch) -> None:
     """After a lock nobody sends what waited for its end, nor sees that its time is over."""
-    patch.setattr(JobTable, "list_parked", lambda *_: [])
+    patch.setattr(JobIndexes, "list_parked", lambda *_: {})
     around(
         patch,
-        JobTable,
+        JobIndexes,
         "list_due",
         lambda really, self, now, limit, *, parked=False: [] if parked else really(self, now, limit),
     )
@@ -97,4 +99,4 @@ def lease_never_expires(patch: MonkeyPatch) -> None:
 @bug
 def queued_jobs_are_not_asked_after(patch: MonkeyPatch) -> None:
     """A webhook that never comes leaves its job to its end."""
-    patch.setattr(shared.recovery, "_ask", lambda app, job: app.jobs.postpone(job, job.check_at + 3600))
+    patch.setattr(shared.advancing, "_ask", lambda app, job: app.jobs.postpone(job, job.check_at + 3600))

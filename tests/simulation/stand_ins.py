@@ -88,7 +88,11 @@ class Table:
         before = self._checked("UpdateItem", Key, guard, UpdateExpression)
         after = updated(UpdateExpression, before or Key, ExpressionAttributeNames, ExpressionAttributeValues)
         self.items[Key["job_id"]["S"]] = after
-        answers: dict[str, dict[str, Any]] = {"NONE": {}, "ALL_NEW": {"Attributes": dict(after)}}
+        answers: dict[str, dict[str, Any]] = {
+            "NONE": {},
+            "ALL_NEW": {"Attributes": dict(after)},
+            "ALL_OLD": {"Attributes": dict(before or {})},
+        }
         return answers[ReturnValues]
 
     def get_item(self, *, TableName: str, Key: dict[str, Any], ConsistentRead: bool = False) -> dict[str, Any]:
@@ -102,8 +106,12 @@ class Table:
         """Read several items."""
         ((name, wanted),) = RequestItems.items()
         self._know(name)
+        names = wanted.get("ExpressionAttributeNames", NONE)
+        projected = [part.strip() for part in wanted.get("ProjectionExpression", "").split(",") if part.strip()]
+        only = {names[part] if part.startswith("#") else part for part in projected}
         found = [self.items.get(key["job_id"]["S"]) for key in wanted["Keys"]]
-        return {"Responses": {name: [dict(item) for item in found if item]}, "UnprocessedKeys": {}}
+        shown = [{k: v for k, v in item.items() if not only or k in only} for item in found if item]
+        return {"Responses": {name: shown}, "UnprocessedKeys": {}}
 
     def query(
         self,
@@ -212,7 +220,8 @@ class Buckets:
             more = {"ContentRange": f"bytes {first}-{first + len(part) - 1}/{len(content)}"}
             content = part
         body = {"Body": io.BytesIO(content), "ContentLength": len(content), "ContentType": found.content_type}
-        return {**body, "Metadata": dict(found.metadata), **more}
+        etag = hashlib.md5(found.content).hexdigest()  # noqa: S324 - S3's own ETag
+        return {**body, "ETag": f'"{etag}"', "Metadata": dict(found.metadata), **more}
 
     def generate_presigned_url(self, name: str, *, Params: Mapping[str, str], ExpiresIn: int) -> str:
         """A link that names the object; nobody here checks its signature, though a log line must not hold it."""

@@ -1,0 +1,53 @@
+"""What is known of the account at fal: whose requests it refuses, and whether the operator has stopped all sending."""
+
+from collections.abc import Collection
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from shared.jobs import Record
+
+EVERYBODY = "*"
+"""The name of a lock that holds for every owner; no owner is called so."""
+
+
+class Lock(Record):
+    """That fal refuses an owner, or everybody.
+
+    `accepted`, `doubts`: probes in a row that ended so. `others_at`: when fal last accepted another owner's request.
+    `probe_at`, `refused_at`, `others_at`: Unix seconds; before `probe_at` nobody probes. `probed`: whose job was last.
+    """
+
+    why: str
+    accepted: int = 0
+    doubts: int = 0
+    probe_at: int = 0
+    refused_at: int = 0
+    others_at: int = 0
+    probed: str = ""
+    opened_at: str = ""
+
+
+class State(Record):
+    """What the row says: the locks by owner, and since when the operator has paused all sending, if so."""
+
+    locks: dict[str, Lock] = Field(default_factory=dict)
+    paused_at: str | None = None
+    nonce: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older_form(cls, content: Any) -> Any:
+        """A row of an older version knew one lock, everybody's."""
+        if isinstance(content, dict) and "is_open" in content:
+            return {"nonce": content.get("nonce", ""), "locks": {EVERYBODY: content} if content["is_open"] else {}}
+        return content
+
+    def of(self, owner: str) -> dict[str, Lock]:
+        """The locks that hold for an owner, everybody's first."""
+        return {name: self.locks[name] for name in (EVERYBODY, owner) if name in self.locks}
+
+
+def holds_up(name: str, owners: Collection[str]) -> bool:
+    """Whether a lock of that name holds up any of the owners."""
+    return bool(owners) if name == EVERYBODY else name in owners

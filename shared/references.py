@@ -1,0 +1,94 @@
+"""References: the images that a posted job names, judged before anything is written or paid."""
+
+import re
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from shared.app import App
+from shared.endpoints import Arguments
+from shared.errors import InvalidSubmissionError, UploadRejectedError
+from shared.images import NO_OBJECT
+from shared.jobs import ObjectRef
+from shared.public_addresses import may_be_public
+from shared.reasons import Reason
+
+MAX_REFERENCE = 4096
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def _refuse(field: str, message: str) -> NoReturn:
+    raise InvalidSubmissionError({field: message})
+
+
+def with_full_references(app: App, arguments: Arguments) -> Arguments:
+    """The arguments with uploads' keys written out as s3:// references.
+
+    Raises:
+        InvalidSubmissionError: an image is neither https, nor an object in one of the stack's buckets.
+    """
+    changes: dict[str, Any] = {}
+    if hasattr(arguments, "image_url"):
+        changes["image_url"] = _full_reference(app, "image_url", arguments.image_url)
+    if hasattr(arguments, "image_urls"):
+        references = enumerate(arguments.image_urls)
+        changes["image_urls"] = [
+            _full_reference(app, f"image_urls.{index}", reference) for index, reference in references
+        ]
+    return arguments.model_copy(update=changes)
+
+
+def _full_reference(app: App, field: str, reference: str) -> str:
+    if len(reference) > MAX_REFERENCE:
+        _refuse(field, f"longer than {MAX_REFERENCE} characters")
+    if CONTROL.search(reference):
+        _refuse(field, "holds a line break or another control character")
+    scheme = reference.partition(":")[0].lower()
+    if scheme == "https":
+        if not _is_public(reference):
+            _refuse(field, "not a URL that fal can read: whole, in ASCII, without a password, and of a public host")
+        return reference
+    inputs, outputs = app.settings.inputs_bucket, app.settings.outputs_bucket
+    if scheme == "s3":
+        ref = ObjectRef.parse(reference)
+        if not ref.key or not (ref.bucket == inputs or app.settings.is_outputs_place(ref.bucket, ref.key)):
+            _refuse(field, f"expected s3://<bucket>/<key> in {inputs} or {outputs}/{app.settings.outputs_prefix}")
+        return reference
+    if scheme in {"http", "data", "ftp", "file"} or "://" in reference:
+        _refuse(field, "expected an https URL, an s3:// reference or the key of an upload")
+    return f"s3://{inputs}/{reference}"
+
+
+def _is_public(url: str) -> bool:
+    """Whether fal can read the URL: a whole one, of a host that is not private (fal docs: toolkit)."""
+    if not re.fullmatch(r"[!-~]+", url) or "\\" in url or not url.lower().startswith("https://"):
+        return False
+    try:
+        parts = urlsplit(url)
+        # Reading the port raises ValueError where it is no number up to 65535.
+        is_whole = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        return False
+    return is_whole and may_be_public(parts.hostname or "")
+
+
+def check_objects(app: App, owner: str, arguments: Arguments) -> None:
+    """Make sure that each object can be edited, and that an output belongs to who asks for it.
+
+    Raises:
+        InvalidSubmissionError: names the image.
+        AwsUnavailableError: S3 or the table does not answer.
+    """
+    references = arguments.image_references()
+    for index, reference in enumerate(references):
+        if reference.startswith("s3://"):
+            ref = ObjectRef.parse(reference)
+            try:
+                maker = app.images.check_input(ref)
+                source = app.jobs.get(maker) if maker else None
+                # Among the outputs may stand what is none of ours: the bucket can be an old one.
+                is_output = maker is not None or app.settings.is_outputs_place(ref.bucket, ref.key)
+                if is_output and (source is None or source.owner != owner):
+                    raise UploadRejectedError(Reason.UPLOAD_GONE, NO_OBJECT)
+            except UploadRejectedError as error:
+                field = "image_url" if hasattr(arguments, "image_url") else f"image_urls.{index}"
+                raise InvalidSubmissionError({field: f"{reference}: {error}"}) from error
