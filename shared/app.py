@@ -25,7 +25,8 @@ from shared.fal import FalClient
 from shared.images import Images
 from shared.job_table import JobTable
 from shared.kept_keys import KeptKeys
-from shared.presets import Preset, check_uploads, load_presets
+from shared.preset_file import load_presets
+from shared.presets import Preset, check_uploads
 from shared.settings import PRESETS_FILE, Settings
 from shared.webhooks import SigningKeys, Target, Verifier
 
