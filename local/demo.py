@@ -17,7 +17,8 @@ from local.progress import Lines, Progress, Row, Table
 from local.settings import ROOT, TOKEN, LocalError
 from local.stack import Stack
 from shared.jobs import Upload
-from shared.presets import Preset, load_presets
+from shared.preset_file import load_presets
+from shared.presets import Preset
 from shared.settings import PRESETS_FILE
 
 PHOTOS = ROOT / "events" / "photos"

@@ -13,7 +13,7 @@ from local.resources import Template, load_template
 from local.settings import HOST, OWNER, TOKEN, Fal, LocalError, Ports, claim
 from local.template import TemplateError
 from shared.errors import SettingsError
-from shared.presets import load_presets
+from shared.preset_file import load_presets
 from shared.settings import PRESETS_FILE, Settings
 
 EMULATOR_PACE = ("--queue-seconds", "0.3", "--run-seconds", "0.8", "--concurrency", "10")

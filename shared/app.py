@@ -28,7 +28,8 @@ from shared.job_indexes import JobIndexes
 from shared.job_table import JobTable
 from shared.kept_keys import KeptKeys
 from shared.open_jobs import OpenJobs
-from shared.presets import Preset, check_uploads, load_presets
+from shared.preset_file import load_presets
+from shared.presets import Preset, check_uploads
 from shared.settings import PRESETS_FILE, Settings
 from shared.throttle import Throttle
 from shared.webhooks import SigningKeys, Target, Verifier

@@ -1,112 +1,154 @@
 """Presets: named arguments with a prompt, and the uploads that they apply to."""
 
+import json
+import re
 import string
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from shared.endpoints import ARGUMENTS, Arguments, Endpoint, Tier
 from shared.errors import SettingsError
+from shared.faults import Fault, did_you_mean, read_faults, refuse
 from shared.jobs import OnUnknown, Upload
+from shared.pattern_texts import INVISIBLE
+from shared.upload_patterns import EVERYTHING, UploadPattern, read_patterns
 
 DEFAULT_OUTPUT_KEY = "{preset}/{path}/{job_id}-{index}.{ext}"
 """Where outputs go unless a preset says otherwise; the job id keeps every version of an upload apart."""
 
-KEY_FIELDS = {"preset", "path", "job_id", "index", "ext"}
+KEY_FIELDS = ("preset", "path", "job_id", "index", "ext")
+IMAGES: dict[str, Any] = {"image_url": "x", "image_urls": ["x"]}
+"""Stand-ins for what a preset leaves open: the images that come from the upload or the caller."""
+NO_IMAGES = "a preset has no images of its own; they come from the upload or the caller"
+NO_ARGUMENT = "belongs beside `arguments`, not in it"
+NO_SYNC_MODE = "not in a preset; the pictures would come inside the webhook call"
+MAX_ARGUMENTS_BYTES = 64 * 1024
+"""The most that a preset's arguments may measure as JSON: the whole job is one row of at most 400 KB."""
 
+ELSEWHERE = {
+    **dict.fromkeys(Arguments.model_fields, "belongs in `arguments`"),
+    **dict.fromkeys(IMAGES, NO_IMAGES),
+    **dict.fromkeys(UploadPattern.model_fields, "belongs in a pattern, such as `uploads: [{ prefix: products/ }]`"),
+}
+"""Where a field belongs that people write beside those of a preset."""
 
-class UploadPattern(BaseModel):
-    """Uploads whose key begins with `prefix` and ends with `suffix`, whose letter case does not matter."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    prefix: str = ""
-    suffix: str = ""
-
-    def matches(self, key: str) -> bool:
-        """Whether the key fits."""
-        return key.startswith(self.prefix) and key.lower().endswith(self.suffix.lower())
+SameBytes = Literal["edit", "skip"]
+"""What follows an upload whose bytes are those of the last job of its key: another job, or none."""
 
 
 class Preset(BaseModel):
     """A named, validated set of arguments; the endpoint follows from `tier` and the images unless it is named.
 
-    `on_unknown` says what follows when nothing was ever heard of a request: `fail`, or `resubmit` and maybe pay twice.
+    `exclude` takes uploads out again that `uploads` lets in. `on_unknown` says what follows when nothing was ever heard
+    of a request: `fail`, or `resubmit` and maybe pay twice.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    # Each field is judged with those above it: a fault in one hides no fault in another.
+    name: str
     description: str = ""
-    uploads: list[UploadPattern] = []
     endpoint: Endpoint | None = None
     tier: Tier | None = None
     arguments: dict[str, Any]
+    uploads: list[UploadPattern] = []
+    exclude: list[UploadPattern] = []
+    same_bytes: SameBytes = "edit"
     output_key: str = Field(default=DEFAULT_OUTPUT_KEY, min_length=1, max_length=128)
     on_unknown: OnUnknown = "fail"
-    same_bytes: Literal["edit", "skip"] = "edit"
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> Self:
-        if self.endpoint and self.tier:
-            raise ValueError("tier: endpoint already says which tier it is; name one of them")
-        if self.arguments.get("sync_mode"):
-            raise ValueError("arguments.sync_mode: not in a preset; the pictures would come inside the webhook call")
-        if {"image_url", "image_urls"} & self.arguments.keys():
-            raise ValueError("arguments: a preset has no images of its own; they come from the upload or the caller")
-        self._check_output_key()
-        if self.uploads and self.endpoint and not self._model_fields_of(self.endpoint) & {"image_url", "image_urls"}:
-            raise ValueError("uploads: this endpoint takes no image, so no upload can start it")
-        self._check_arguments()
-        return self
-
-    def _check_output_key(self) -> None:
-        try:
-            parts = [part for part in string.Formatter().parse(self.output_key) if part[1] is not None]
-        except ValueError as error:
-            raise ValueError(f"output_key: {error}") from None
-        if any(spec or conversion for _, _, spec, conversion in parts):
-            raise ValueError("output_key: names stand in braces alone, without a format")
-        fields = {str(name) for _, name, _, _ in parts}
-        if unknown := fields - KEY_FIELDS:
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", name):
+            simple = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63]
             raise ValueError(
-                f"output_key: unknown {', '.join(sorted(unknown))}; it may use {', '.join(sorted(KEY_FIELDS))}"
+                "a name is lower-case letters, digits and hyphens, at most 63, beginning with a letter or digit"
+                + (f"; write {simple}" if simple else "")
             )
-        if self.arguments.get("num_images", 1) != 1 and "index" not in fields:
-            raise ValueError("output_key: several images need {index}, or one would overwrite the other")
-        if not fields & {"path", "job_id"}:
-            raise ValueError("output_key: needs {path} or {job_id}, or every job would overwrite the last")
+        return name
 
-    def _check_arguments(self) -> None:
-        endpoint = self.endpoint or Endpoint.KONTEXT
-        images = {"image_url": "x", "image_urls": ["x"]}
-        present = {field: images[field] for field in self._model_fields_of(endpoint) & images.keys()}
+    @field_validator("tier")
+    @classmethod
+    def _is_not_told_twice(cls, tier: Tier | None, info: ValidationInfo) -> Tier | None:
+        if tier and info.data.get("endpoint"):
+            raise ValueError("endpoint already says which tier it is; name one of them")
+        return tier
+
+    @field_validator("arguments")
+    @classmethod
+    def _are_what_the_endpoint_takes(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        model = ARGUMENTS[info.data.get("endpoint") or Endpoint.KONTEXT]
+        faults = [Fault((field,), NO_IMAGES) for field in sorted(IMAGES.keys() & given.keys())]
+        if given.get("sync_mode"):
+            faults.append(Fault(("sync_mode",), NO_SYNC_MODE))
+        if len(json.dumps(given, ensure_ascii=False, default=str).encode(errors="replace")) > MAX_ARGUMENTS_BYTES:
+            faults.append(Fault((), f"larger than {MAX_ARGUMENTS_BYTES // 1024} KB as JSON; a job's row has no room"))
+        told = {field for fault in faults for field in fault.where}
+        own = {field: value for field, value in given.items() if field not in told}
+        fields = model.model_fields.keys() - IMAGES.keys() - {"sync_mode"}
         try:
-            ARGUMENTS[endpoint].model_validate(self.arguments | present)
+            model.model_validate(own | {field: IMAGES[field] for field in model.model_fields.keys() & IMAGES.keys()})
         except ValidationError as error:
-            first = error.errors()[0]
-            hint = " (in quotes, or YAML reads 1:1 as a number)" if first["loc"] == ("aspect_ratio",) else ""
-            raise ValueError(f"arguments.{'.'.join(map(str, first['loc']))}: {plain(first['msg'])}{hint}") from None
+            faults += read_faults(error, fields, dict.fromkeys(cls.model_fields, NO_ARGUMENT))
+        if faults:
+            refuse(faults)
+        return given
 
-    @staticmethod
-    def _model_fields_of(endpoint: Endpoint) -> set[str]:
-        return set(ARGUMENTS[endpoint].model_fields)
+    @field_validator("uploads", mode="plain")
+    @classmethod
+    def _read_uploads(cls, given: object, info: ValidationInfo) -> list[UploadPattern]:
+        patterns, faults = ([EVERYTHING], []) if given == "everything" else read_patterns(given, "uploads")
+        endpoint = info.data.get("endpoint")
+        if endpoint and not ARGUMENTS[endpoint].model_fields.keys() & IMAGES.keys():
+            faults.append(Fault((), "this endpoint takes no image, so no upload can start it"))
+        if faults:
+            refuse(faults)
+        return patterns
+
+    @field_validator("exclude", mode="plain")
+    @classmethod
+    def _read_exclude(cls, given: object, info: ValidationInfo) -> list[UploadPattern]:
+        patterns, faults = read_patterns(given, "exclude")
+        uploads: list[UploadPattern] | None = info.data.get("uploads")
+        if uploads == []:
+            faults.append(Fault((), "does nothing without `uploads`; leave it out"))
+        elif uploads and not faults:
+            faults += _judge_exclude(uploads, patterns)
+        if faults:
+            refuse(faults)
+        return patterns
+
+    @field_validator("same_bytes")
+    @classmethod
+    def _is_about_uploads(cls, same_bytes: SameBytes, info: ValidationInfo) -> SameBytes:
+        if same_bytes == "skip" and info.data.get("uploads") == []:
+            raise ValueError("does nothing without `uploads`; leave it out")
+        return same_bytes
+
+    @field_validator("output_key")
+    @classmethod
+    def _tells_outputs_apart(cls, template: str, info: ValidationInfo) -> str:
+        images = info.data.get("arguments", {}).get("num_images", 1)
+        if faults := [Fault((), text) for text in _judge_output_key(template, images)]:
+            refuse(faults)
+        return template
 
     def applies_to(self, upload: Upload) -> bool:
         """Whether this upload is to be edited with this preset."""
-        return any(pattern.matches(upload.key) for pattern in self.uploads)
+        return any(pattern.matches(upload.key) for pattern in self.uploads) and not any(
+            pattern.matches(upload.key) for pattern in self.exclude
+        )
 
     def arguments_for(self, upload: Upload) -> tuple[Endpoint, Arguments]:
         """What to send for one upload, its image as an s3:// reference."""
         endpoint = self.endpoint or Endpoint.choose(self.tier or "pro", images=1)
         reference = f"s3://{upload.bucket}/{upload.key}"
-        images = (
-            {"image_urls": [reference]} if "image_urls" in self._model_fields_of(endpoint) else {"image_url": reference}
-        )
-        return endpoint, ARGUMENTS[endpoint].model_validate(self.arguments | images)
+        model = ARGUMENTS[endpoint]
+        images = {"image_urls": [reference]} if "image_urls" in model.model_fields else {"image_url": reference}
+        return endpoint, model.model_validate(self.arguments | images)
 
 
 def output_key(template: str, *, preset: str | None, path: str, job_id: str) -> str:
@@ -125,52 +167,51 @@ def plain(message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error, and not silently the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the signature is PyYAML's
-        keys = [self.construct_object(key) for key, _ in node.value]
-        if len(keys) != len(set(keys)):
-            doubled = next(key for key in keys if keys.count(key) > 1)
-            raise yaml.constructor.ConstructorError(None, None, f"{doubled} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
+def _judge_exclude(uploads: list[UploadPattern], exclude: list[UploadPattern]) -> Iterator[Fault]:
+    for number, pattern in enumerate(exclude):
+        if covered := [str(upload) for upload in uploads if pattern.covers(upload)]:
+            yield Fault((number,), f"takes away all that {covered[0]} of `uploads` takes; leave one of them out")
+        elif not any(pattern.meets(upload) for upload in uploads):
+            example = f", such as {uploads[0].prefix}{pattern.prefix}" if uploads[0].prefix and pattern.prefix else ""
+            yield Fault((number,), f"fits none of the preset's uploads; a prefix is that of the whole key{example}")
 
 
-def load_presets(file: Path) -> dict[str, Preset]:
-    """Read presets.yaml.
-
-    Raises:
-        SettingsError: the file breaks a rule; names the preset and the field.
-    """
+def _judge_output_key(template: str, images: object) -> Iterator[str]:
     try:
-        content = yaml.load(file.read_bytes(), Loader=_UniqueKeyLoader) or {}  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, OSError) as error:
-        raise SettingsError(f"{file.name}: {error}") from error
-    presets = content.get("presets", {}) if isinstance(content, dict) else None
-    if not isinstance(presets, dict):
-        raise SettingsError(f"{file.name}: expected a mapping `presets` of names to presets")
-    loaded: dict[str, Preset] = {}
-    for name, body in presets.items():
-        if not isinstance(body, dict) or "name" in body:
-            raise SettingsError(f"{file.name}: presets.{name}: expected a mapping, without a name of its own")
-        try:
-            loaded[name] = Preset.model_validate({**body, "name": name})
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, ("presets", name, *first["loc"])))
-            raise SettingsError(f"{file.name}: {where}: {plain(first['msg'])}") from None
-    return loaded
+        parts = [part for part in string.Formatter().parse(template) if part[1] is not None]
+    except ValueError:
+        yield f"has a brace without its other half; expected something such as {DEFAULT_OUTPUT_KEY}"
+        return
+    if any(spec or conversion for _, _, spec, conversion in parts):
+        yield "names stand in braces alone, without a format"
+    fields = {str(name) for _, name, _, _ in parts}
+    for unknown in sorted(fields - set(KEY_FIELDS)):
+        listed = ", ".join(f"{{{field}}}" for field in KEY_FIELDS)
+        yield f"unknown {{{unknown}}}{did_you_mean(unknown, KEY_FIELDS)}; expected one of {listed}"
+    if images != 1 and "index" not in fields:
+        yield "several images need {index}, or one would overwrite the other"
+    if not fields & {"path", "job_id"}:
+        yield "needs {path} or {job_id}, or every job would overwrite the last"
+    if {"", ".", ".."} & set(template.split("/")) or "://" in template:
+        yield "a key has no empty, . or .. folder names, no / at either end, and no bucket"
+    if INVISIBLE.search(template):
+        yield "a key has no line breaks, tabs or other characters that cannot be seen"
 
 
 def check_uploads(presets: Mapping[str, Preset], outputs_prefix: str) -> None:
-    """Make sure that no preset waits for uploads where only outputs stand, both in one bucket.
+    """Make sure that no preset waits for uploads where only outputs go, both in one bucket.
+
+    `uploads: everything` is none of these: outputs are left out before presets are asked.
 
     Raises:
-        SettingsError: one does; names the preset and the prefix.
+        SettingsError: one does; names each such preset and prefix.
     """
-    for preset in presets.values():
-        for pattern in preset.uploads:
-            if pattern.prefix.startswith(outputs_prefix):
-                raise SettingsError(
-                    f"presets.{preset.name}.uploads: {pattern.prefix} lies in {outputs_prefix}, where outputs stand"
-                )
+    faults = [
+        f"presets.{preset.name}.uploads: {pattern.prefix} lies in {outputs_prefix}, where outputs go;"
+        " no upload there starts anything, so choose another prefix"
+        for preset in presets.values()
+        for pattern in preset.uploads
+        if pattern.prefix.startswith(outputs_prefix)
+    ]
+    if faults:
+        raise SettingsError("\n".join(faults))

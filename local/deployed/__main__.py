@@ -10,15 +10,16 @@ from local.deployed.deployment import announce_deploy, deploy, destroy, follow_l
 from local.deployed.fal_key import put_fal_key
 from local.deployed.stack import NO_CREDENTIALS, DeployedError, DeployedStack, Place
 from local.deployed.tokens import list_tokens, make_token, revoke_token
+from shared.errors import SettingsError
 
 INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run one command; the result is the exit code, and what goes wrong is one sentence."""
+    """Run one command; the result is the exit code, and what goes wrong is one sentence, or one for each fault."""
     try:
         _run(_read_arguments())
-    except DeployedError as error:
+    except (DeployedError, SettingsError) as error:
         message = str(error)
     except NoCredentialsError:
         message = NO_CREDENTIALS

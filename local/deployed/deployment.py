@@ -16,6 +16,8 @@ from local.deployed.stack import (
     read_answers,
 )
 from local.template import TEMPLATE_FILE, read_yaml
+from shared.preset_file import load_presets
+from shared.settings import PRESETS_FILE
 
 NO_ANSWERS = "version = 0.1\n"
 NOT_EXECUTED = "REVIEW_IN_PROGRESS"
@@ -35,7 +37,9 @@ def announce_deploy(place: Place) -> None:
 
     Raises:
         DeployedError: there are no credentials, or CloudFormation would refuse the stack as it is.
+        SettingsError: presets.yaml breaks rules; the stack would answer each upload with an error.
     """
+    load_presets(PRESETS_FILE)
     account = find_account(place)
     stack = DeployedStack.find(place)
     if stack and stack.status in DEAD:

@@ -7,7 +7,7 @@ import httpx
 
 from local.deployed.stack import DeployedError, DeployedStack
 from local.deployed.tokens import read_owners
-from shared.presets import load_presets
+from shared.preset_file import load_presets
 from shared.settings import PRESETS_FILE
 
 PAUSES = (2, 5, 0)

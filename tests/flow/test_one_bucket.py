@@ -14,7 +14,7 @@ from tests.conftest import SETTINGS
 ONE = {"INPUTS_BUCKET": "darkroom-inputs", "OUTPUTS_BUCKET": "darkroom-inputs", "OUTPUTS_PREFIX": "edited/"}
 EVERYTHING = {
     "everything": Preset.model_validate(
-        {"name": "everything", "uploads": [{}], "tier": "pro", "arguments": {"prompt": "x"}}
+        {"name": "everything", "uploads": "everything", "tier": "pro", "arguments": {"prompt": "x"}}
     )
 }
 """A preset that each object of the bucket fits, outputs too."""

@@ -1,5 +1,6 @@
 """What keeps a stack from running."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -30,12 +31,17 @@ def test_a_setting_that_the_template_refuses() -> None:
 
 
 def test_wrong_presets_are_named_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mistake in presets.yaml ends the start with its place, and does not wait for the first upload."""
+    """Each mistake in presets.yaml ends the start with its place, and does not wait for the first upload."""
     file = tmp_path / "presets.yaml"
-    file.write_text("presets: {a: {arguments: {prompt: x, aspect_ratio: 1:1}}}")
+    file.write_text(
+        "presets: {a: {arguments: {prompt: x, aspect_ratio: 1:1}},\n b: {arguments: {prompt: x}, teir: max}}"
+    )
     monkeypatch.setattr("local.stand_ins.PRESETS_FILE", file)
-    with pytest.raises(LocalError, match=r"presets\.yaml: presets\.a: arguments\.aspect_ratio: .*in quotes"):
+    with pytest.raises(LocalError) as error:
         make()
+    aspect_ratio, tier = str(error.value).splitlines()
+    assert re.match(r"presets\.yaml:1: presets\.a\.arguments\.aspect_ratio: .*in quotes", aspect_ratio)
+    assert re.match(r"presets\.yaml:2: presets\.b\.teir: .*did you mean tier", tier)
     monkeypatch.setattr("local.stand_ins.PRESETS_FILE", tmp_path / "none.yaml")
     with pytest.raises(LocalError, match=r"none\.yaml: "):
         make()

@@ -1,14 +1,16 @@
-"""Presets: what may stand in presets.yaml, which uploads it applies to, and where outputs go."""
+"""Presets: which uploads one applies to, what is sent for them, and where outputs go."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from shared.endpoints import Endpoint
 from shared.errors import SettingsError
 from shared.jobs import Upload
-from shared.presets import Preset, load_presets, output_key
+from shared.preset_file import load_presets
+from shared.presets import Preset, check_uploads, output_key
 from shared.settings import PRESETS_FILE
 
 
@@ -17,11 +19,9 @@ def upload(key: str) -> Upload:
     return Upload(bucket="in", key=key, version="1")
 
 
-def write(folder: Path, text: str) -> Path:
-    """A presets.yaml."""
-    file = folder / "presets.yaml"
-    file.write_text(text)
-    return file
+def preset(**fields: Any) -> Preset:
+    """A preset with a prompt."""
+    return Preset.model_validate({"name": "a", "arguments": {"prompt": "x"}} | fields)
 
 
 def test_the_shipped_presets_are_valid() -> None:
@@ -44,8 +44,48 @@ def test_several_presets_may_match_one_upload() -> None:
 )
 def test_uploads_match_by_prefix_and_suffix(key: str, fits: bool) -> None:
     """Prefix and suffix both must fit; the suffix in any letter case."""
-    preset = Preset(name="a", uploads=[{"prefix": "p/", "suffix": ".jpg"}], arguments={"prompt": "x"})
-    assert preset.applies_to(upload(key)) is fits
+    assert preset(uploads=[{"prefix": "p/", "suffix": ".jpg"}]).applies_to(upload(key)) is fits
+
+
+@pytest.mark.parametrize(
+    ("key", "fits"),
+    [
+        ("p/a.jpg", True),
+        ("p/drafts/a.jpg", False),
+        ("p/a-old.JPG", False),
+        ("p/drafts.jpg", True),
+        ("q/a.jpg", True),
+        ("r/a.jpg", False),
+    ],
+)
+def test_what_fits_exclude_is_not_edited(key: str, fits: bool) -> None:
+    """An upload that fits one pattern of `exclude` is left alone, whichever pattern of `uploads` it fits too."""
+    patterns = [{"prefix": "p/"}, {"prefix": "q/", "suffix": ".jpg"}]
+    excluded = [{"prefix": "p/drafts/"}, {"suffix": "-old.jpg"}]
+    assert preset(uploads=patterns, exclude=excluded).applies_to(upload(key)) is fits
+
+
+@pytest.mark.parametrize("key", ["a.jpg", "deep/er/a", "ünï/🙂.png", ".hidden", "a b/+c"])
+def test_everything_is_said_in_words(key: str) -> None:
+    """`uploads: everything` fits each key, and `exclude` still takes away from it."""
+    assert preset(uploads="everything").applies_to(upload(key))
+    without = preset(uploads="everything", exclude=[{"prefix": "logs/"}])
+    assert without.applies_to(upload(key))
+    assert not without.applies_to(upload(f"logs/{key}"))
+
+
+def test_without_uploads_nothing_fits() -> None:
+    """A preset that names no uploads waits to be posted."""
+    assert not preset().applies_to(upload("a.jpg"))
+
+
+def test_the_same_bytes_are_edited_again_unless_a_preset_says_otherwise() -> None:
+    """`same_bytes` is edit, or skip where a preset with uploads says so, and nothing else."""
+    assert preset(uploads="everything").same_bytes == "edit"
+    assert preset(uploads="everything", same_bytes="skip").same_bytes == "skip"
+    for wrong in ({"uploads": "everything", "same_bytes": "ignore"}, {"same_bytes": "skip"}):
+        with pytest.raises(ValidationError, match="same_bytes"):
+            preset(**wrong)
 
 
 @pytest.mark.parametrize(
@@ -58,66 +98,46 @@ def test_uploads_match_by_prefix_and_suffix(key: str, fits: bool) -> None:
 )
 def test_an_upload_is_the_image_of_its_preset(given: dict[str, Any], endpoint: Endpoint) -> None:
     """Tier or endpoint decide where the upload goes, and it is the one image there."""
-    preset = Preset.model_validate({"name": "a", "arguments": {"prompt": "x"}, **given})
-    chosen, arguments = preset.arguments_for(upload("p/a b.jpg"))
+    chosen, arguments = preset(**given).arguments_for(upload("p/a b.jpg"))
     assert (chosen, arguments.image_references()) == (endpoint, ["s3://in/p/a b.jpg"])
-
-
-WRONG = {
-    "not a mapping": ("- a", "mapping"),
-    "not YAML": ("presets: {", "presets.yaml"),
-    "presets no mapping": ("presets: [1]", "mapping"),
-    "no arguments": ("presets: {a: {}}", "presets.a.arguments"),
-    "no prompt": ("presets: {a: {arguments: {}}}", "arguments.prompt"),
-    "an unknown field": ("presets: {a: {arguments: {prompt: x}, prompt: y}}", "presets.a.prompt"),
-    "an unknown argument": ("presets: {a: {arguments: {prompt: x, steps: 3}}}", "arguments.steps"),
-    "an argument out of range": (
-        "presets: {a: {arguments: {prompt: x, guidance_scale: 21}}}",
-        "arguments.guidance_scale",
-    ),
-    "a bad name": ("presets: {A b: {arguments: {prompt: x}}}", "presets.A b.name"),
-    "a bad tier": ("presets: {a: {tier: ultra, arguments: {prompt: x}}}", "presets.a.tier"),
-    "tier and endpoint": (
-        "presets: {a: {tier: max, endpoint: fal-ai/flux-pro/kontext, arguments: {prompt: x}}}",
-        "tier: endpoint already says",
-    ),
-    "sync_mode": ("presets: {a: {arguments: {prompt: x, sync_mode: true}}}", "sync_mode"),
-    "an image": ("presets: {a: {arguments: {prompt: x, image_url: y}}}", "no images of its own"),
-    "an upload without image": (
-        "presets: {a: {uploads: [{}], endpoint: fal-ai/flux-pro/kontext/text-to-image, arguments: {prompt: x}}}",
-        "takes no image",
-    ),
-    "no mapping": ("presets: {a: [1]}", "presets.a"),
-    "another name": ("presets: {a: {name: b, arguments: {prompt: x}}}", "presets.a"),
-    "one name twice": ("presets: {a: {arguments: {prompt: x}}, a: {arguments: {prompt: y}}}", "a stands twice"),
-    "a format": ("presets: {a: {arguments: {prompt: x}, output_key: '{path}{index:02}'}}", "without a format"),
-    "an open brace": ("presets: {a: {arguments: {prompt: x}, output_key: '{path'}}", "output_key"),
-    "an unknown key part": ("presets: {a: {arguments: {prompt: x}, output_key: '{path}{x}'}}", "output_key: unknown"),
-    "an attribute in the key": ("presets: {a: {arguments: {prompt: x}, output_key: '{path.__class__}'}}", "output_key"),
-    "a key for every job": ("presets: {a: {arguments: {prompt: x}, output_key: 'a.{ext}'}}", "output_key: needs"),
-    "one key for two images": (
-        "presets: {a: {arguments: {prompt: x, num_images: 2}, output_key: '{path}.{ext}'}}",
-        "several images need",
-    ),
-}
-
-
-@pytest.mark.parametrize("what", WRONG)
-def test_a_wrong_preset_is_named(tmp_path: Path, what: str) -> None:
-    """Whatever is wrong in presets.yaml is said with file, preset and field."""
-    text, said = WRONG[what]
-    with pytest.raises(SettingsError) as error:
-        load_presets(write(tmp_path, text))
-    assert said in str(error.value)
-    assert str(error.value).startswith("presets.yaml: ")
-
-
-def test_no_presets_are_fine(tmp_path: Path) -> None:
-    """An empty file means that uploads start nothing."""
-    assert load_presets(write(tmp_path, "")) == {}
 
 
 def test_braces_in_a_user_s_key_stay_as_they_are() -> None:
     """A key that looks like a template is none."""
     key = output_key("{preset}/{path}/{job_id}-{index}.{ext}", preset="a", path="p/{index}{x}", job_id="j")
     assert key.format(index=0, ext="png") == "a/p/{index}{x}/j-0.png"
+
+
+def test_each_preset_that_waits_among_outputs_is_named() -> None:
+    """Where both buckets are one, no preset may wait for what is under the outputs' prefix; all that do are told."""
+    presets = {
+        "early": preset(name="early", uploads=[{"prefix": "edited/"}, {"prefix": "photos/"}]),
+        "good": preset(name="good", uploads=[{"prefix": "edit"}, {"suffix": ".jpg"}]),
+        "late": preset(name="late", uploads=[{"prefix": "edited/a/"}, {"prefix": "edited/b/", "suffix": ".png"}]),
+    }
+    with pytest.raises(SettingsError) as error:
+        check_uploads(presets, "edited/")
+    assert [line.partition(" lies in edited/")[0] for line in str(error.value).splitlines()] == [
+        "presets.early.uploads: edited/",
+        "presets.late.uploads: edited/a/",
+        "presets.late.uploads: edited/b/",
+    ]
+
+
+def test_everything_is_fine_beside_outputs() -> None:
+    """`uploads: everything` may stand where both buckets are one: outputs are never uploads."""
+    check_uploads({"a": preset(uploads="everything")}, "edited/")
+
+
+def test_a_preset_s_size_is_bounded(tmp_path: Path) -> None:
+    """Arguments just under 64 KB of UTF-8 JSON are taken, and a few bytes more are not, whatever the script."""
+    room = 64 * 1024 - len('{"prompt": ""}')
+    for letter in ("x", "é", "猫", "🙂"):
+        count = room // len(letter.encode())
+        assert preset(arguments={"prompt": letter * count})
+        with pytest.raises(ValidationError, match="larger than 64 KB"):
+            preset(arguments={"prompt": letter * (count + 1)})
+    file = tmp_path / "presets.yaml"
+    file.write_text(f"presets:\n  a:\n    arguments:\n      prompt: {'x' * room}x\n")
+    with pytest.raises(SettingsError, match=r"^presets\.yaml:3: presets\.a\.arguments: larger than 64 KB"):
+        load_presets(file)

@@ -4,8 +4,10 @@ import random
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from shared.presets import Preset, UploadPattern, load_presets
+from shared.preset_file import load_presets
+from shared.presets import Preset
 from shared.settings import PRESETS_FILE
+from shared.upload_patterns import UploadPattern
 
 Fate = Literal["ok", "error", "payload_error", "download_error", "runner_error", "large", "never_started"]
 """What fal makes of a request that it took."""

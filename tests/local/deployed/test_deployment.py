@@ -151,6 +151,22 @@ def test_a_stack_that_can_only_be_deleted(cloud: Cloud, monkeypatch: pytest.Monk
     assert f"is {status}, and cannot be updated. `make destroy` removes" in result.stderr
 
 
+def test_wrong_presets_are_told_before_anything_is_built(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Presets with which each upload would fail are not deployed: every fault is told, with its line."""
+    file = tmp_path / "wrong.yaml"
+    file.write_text("presets:\n  a: { arguments: { prompt: x }, uploads: [{}] }\n  b: { tier: ultra }\n")
+    monkeypatch.setattr("local.deployed.deployment.PRESETS_FILE", file)
+    result = cloud.run("announce")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert [line.rpartition("wrong.yaml")[2].split(": ")[:2] for line in result.stderr.splitlines()] == [
+        [":2", "presets.a.uploads.0"],
+        [":3", "presets.b.tier"],
+        [":3", "presets.b.arguments"],
+    ]
+
+
 def test_a_change_set_that_is_declined(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who declines the changes of a first deploy is told that nothing is deployed."""
     monkeypatch.setattr(DeployedStack, "read", lambda place: DeployedStack(place, "REVIEW_IN_PROGRESS", {}, {}))
