@@ -35,7 +35,7 @@ ELSEWHERE = {
 """Where a field belongs that people write beside those of a preset."""
 
 SameBytes = Literal["edit", "skip"]
-"""What follows an upload whose bytes are those of the last job of its key: another job, or none."""
+"""What follows an upload whose bytes have a job under its key already: another job, or none."""
 
 
 class Preset(BaseModel):
@@ -138,9 +138,11 @@ class Preset(BaseModel):
 
     def applies_to(self, upload: Upload) -> bool:
         """Whether this upload is to be edited with this preset."""
-        return any(pattern.matches(upload.key) for pattern in self.uploads) and not any(
-            pattern.matches(upload.key) for pattern in self.exclude
-        )
+        return any(pattern.matches(upload.key) for pattern in self.uploads) and not self.excludes(upload)
+
+    def excludes(self, upload: Upload) -> bool:
+        """Whether this upload is left alone on purpose."""
+        return any(pattern.matches(upload.key) for pattern in self.exclude)
 
     def arguments_for(self, upload: Upload) -> tuple[Endpoint, Arguments]:
         """What to send for one upload, its image as an s3:// reference."""

@@ -38,6 +38,8 @@ def submit_upload(app: App, upload: Upload, time_left: TimeLeft) -> list[Job]:
         raise UploadSkippedError("a file that a system leaves beside others")
     presets = [preset for preset in app.presets.values() if preset.applies_to(upload)]
     if not presets:
+        if any(preset.excludes(upload) for preset in app.presets.values()):
+            raise UploadSkippedError("excluded by its preset")
         raise UploadUnmatchedError("no preset applies")
     if upload.size == 0:
         raise UploadSkippedError("empty")
