@@ -4,6 +4,7 @@ SAM answers whoever reaches its ports, pages of any site among them, and has no 
 which takes middleware. This runs under SAM's own Python, which has none of our packages.
 """
 
+import logging
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -26,6 +27,8 @@ def keep_doors() -> None:
     run = Flask.run
 
     def run_behind_doorkeeper(self: Flask, *arguments: Any, **options: Any) -> None:
+        # It would note each call with its query, in which a webhook's MAC stands.
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self.wsgi_app = module.Doorkeeper(self.wsgi_app, is_linked=True, has_pages=True)  # type: ignore[method-assign] # Flask's own way
         run(self, *arguments, **options)
 
