@@ -1,18 +1,28 @@
 """`python -m local`: the stack in the foreground. `python -m local demo`: a tour of it that ends with pictures."""
 
 import argparse
-import os
+import shlex
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
 
 from local.demo import run_demo
 from local.docker import find_docker
-from local.foreground import INTERRUPTED, end_on_signal, forget_profile
-from local.settings import DEFAULT_PORTS, HOST, TOKEN, Fal, LocalError, Ports, free_ports
+from local.foreground import INTERRUPTED, end_on_signal, forget_profile, take_environment
+from local.settings import (
+    DEFAULT_PORTS,
+    HOST,
+    Fal,
+    LocalError,
+    Ports,
+    TakenPortsError,
+    free_ports,
+    propose_ports,
+)
 from local.stack import Stack
 from local.template import REGION
 
@@ -31,20 +41,27 @@ def main() -> int:
     # A stack in the foreground is meant to be ended; a demo that is ended is not done.
     end_on_signal(INTERRUPTED if arguments.command == "demo" else 0)
     forget_profile()
+    environment = take_environment()
     try:
         if arguments.command == "demo":
-            return _demo(show_log=arguments.show_log)
-        _serve(in_containers=arguments.engine == "sam", show_log=arguments.show_log)
+            return _demo(environment, show_log=arguments.show_log)
+        _serve(environment, in_containers=arguments.engine == "sam", show_log=arguments.show_log)
+    except TakenPortsError as error:
+        proposed = propose_ports(error.ports, environment)
+        settings = " ".join(f"{variable}={port}" for variable, port in proposed.items())
+        words = "demo" if arguments.command == "demo" else "local ENGINE=sam" if arguments.engine == "sam" else "local"
+        print(f"error: {error}; choose others, such as `{settings} make {words}`", file=sys.stderr)
+        return 1
     except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _serve(*, in_containers: bool, show_log: bool) -> None:
-    ports = Ports.read(os.environ)
+def _serve(environment: Mapping[str, str], *, in_containers: bool, show_log: bool) -> None:
+    ports = Ports.read(environment)
     docker = find_docker() if in_containers else None
-    fal = Fal.choose(os.environ, ports, docker.host if docker else HOST)
+    fal = Fal.choose(environment, ports, docker.host if docker else HOST)
     print("starting …", flush=True)
     with Stack(ports, fal, docker) as stack:
         print(_welcome(stack), flush=True)
@@ -56,13 +73,11 @@ def _serve(*, in_containers: bool, show_log: bool) -> None:
             print("ending; what was in its buckets and its table goes with it", flush=True)
 
 
-def _demo(*, show_log: bool) -> int:
-    ports = Ports.read(os.environ, defaults=dict.fromkeys(DEFAULT_PORTS, 0) | free_ports())
-    environment = dict(os.environ)
-    if not environment.get("FAL_QUEUE_URL"):
-        # The demo is free of charge: a key that happens to be set is not spent on it.
-        environment.pop("FAL_KEY", None)
-    with Stack(ports, Fal.choose(environment, ports)) as stack:
+def _demo(environment: Mapping[str, str], *, show_log: bool) -> int:
+    ports = Ports.read(environment, defaults=dict.fromkeys(DEFAULT_PORTS, 0) | free_ports())
+    # The demo is free of charge: a key that happens to be set is not spent on it.
+    free = {} if environment.get("FAL_QUEUE_URL") else {"FAL_KEY": ""}
+    with Stack(ports, Fal.choose({**environment, **free}, ports)) as stack:
         if show_log:
             _follow(stack.log)
         try:
@@ -100,7 +115,7 @@ def _welcome(stack: Stack) -> str:
     lines = [
         "Darkroom is ready; Ctrl-C ends it.",
         "",
-        f"  API      {stack.api_url}    token: {TOKEN}",
+        f"  API      {stack.api_url}    token: {stack.token}",
         f"  AWS      {stack.aws_url}    region {REGION}, any key",
         f"  fal      {stack.fal_url}    {fal}",
         f"  buckets  {buckets}",
@@ -113,6 +128,12 @@ def _welcome(stack: Stack) -> str:
             f"Functions run in containers, which reach this machine as {stack.docker.host}; so links lead there.",
             "",
         ]
+    if stack.docker and stack.fal.has_real_key:
+        lines += [
+            "Your key is in these containers, and they answer whoever finds their ports, pages in a browser too:",
+            "sam local has no guard for them. Do not browse the web meanwhile, or run without ENGINE=sam.",
+            "",
+        ]
     if stack.fal.is_real:
         lines += [
             "fal cannot reach this machine: jobs are finished by the sweep, within a minute or two,",
@@ -122,9 +143,9 @@ def _welcome(stack: Stack) -> str:
     lines += [
         "Post a job, and see how it goes:",
         "",
-        f"  curl {stack.api_url}/jobs -H 'Authorization: Bearer {TOKEN}' -H 'Content-Type: application/json' \\",
+        f"  curl {stack.api_url}/jobs -H 'Authorization: Bearer {stack.token}' -H 'Content-Type: application/json' \\",
         """    -d '{"prompt": "A lighthouse in a snowstorm, oil painting"}'""",
-        f"  curl {stack.api_url}/jobs -H 'Authorization: Bearer {TOKEN}'",
+        f"  curl {stack.api_url}/jobs -H 'Authorization: Bearer {stack.token}'",
         "",
     ]
     if stack.fal.emulated:
@@ -141,7 +162,7 @@ def _welcome(stack: Stack) -> str:
             "",
             f"  export AWS_ENDPOINT_URL={stack.aws_url} AWS_DEFAULT_REGION={REGION} \\",
             "    AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local",
-            f"  {python} -c \"import boto3; boto3.client('s3').upload_file(",
+            f"  {shlex.quote(str(python))} -c \"import boto3; boto3.client('s3').upload_file(",
             "    'events/photos/coffee.png', 'darkroom-inputs', 'products/coffee.png')\"",
             "",
         ]

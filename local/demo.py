@@ -14,7 +14,7 @@ import httpx
 from local.aws import session
 from local.page import write_page
 from local.progress import Lines, Progress, Row, Table
-from local.settings import ROOT, TOKEN, LocalError
+from local.settings import ROOT, LocalError
 from local.stack import Stack
 from shared.jobs import Upload
 from shared.preset_file import load_presets
@@ -84,7 +84,7 @@ def run_demo(stack: Stack, folder: Path = FOLDER, deadline: float = DEADLINE) ->
         LocalError: the demo itself cannot be carried out.
     """
     began = time.monotonic()
-    headers = {"Authorization": f"Bearer {TOKEN}"}
+    headers = {"Authorization": f"Bearer {stack.token}"}
     with httpx.Client(base_url=stack.api_url, headers=headers, trust_env=False, timeout=30) as api:
         progress: Progress = Table() if sys.stdout.isatty() else Lines()
         edits = _upload(stack)

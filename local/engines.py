@@ -9,6 +9,7 @@ from typing import IO, Any, Protocol
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from local.fal.doorkeeper import Doorkeeper
 from local.gateway import Gateway
 from local.lambdas import FunctionError, Lambdas
 from local.resources import Function
@@ -71,7 +72,7 @@ class Processes:
         server = make_server(
             HOST,
             port.getsockname()[1],
-            self._gateway,
+            Doorkeeper(self._gateway, is_linked=True, has_pages=True),
             threaded=True,
             request_handler=_Connection,
             fd=port.fileno(),

@@ -17,6 +17,17 @@ def forget_profile() -> None:
     os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull} | NO_PROXY
 
 
+def take_environment() -> dict[str, str]:
+    """Copy the environment, and leave fal's key out of the one that every process inherits that is started from here.
+
+    Make repeats in variables of its own what was said behind it, as in `make local FAL_KEY=…`.
+    """
+    environment = dict(os.environ)
+    for name in ("FAL_KEY", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS"):
+        os.environ.pop(name, None)
+    return environment
+
+
 def end_on_signal(code: int = INTERRUPTED) -> None:
     """Have Ctrl-C and SIGTERM end the process with this exit code, once what it started is ended."""
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -21,7 +21,8 @@ from local.aws import session
 from local.children import Child, Children, open_log
 from local.docker import Docker, find_docker
 from local.events import DELIVERY, find_function, list_events, read_event
-from local.foreground import end_on_signal, forget_profile
+from local.fal.doorkeeper import Doorkeeper
+from local.foreground import end_on_signal, forget_profile, take_environment
 from local.gateway import Gateway
 from local.lambdas import FunctionError
 from local.sam import STOP_SECONDS, read_answer, sam_environment, sam_local, write_template
@@ -102,7 +103,7 @@ class Invocation:
             deliveries.put(event)
             return {"statusCode": 200}
 
-        gateway = Gateway(self._stand_ins.template.functions, take)
+        gateway = Doorkeeper(Gateway(self._stand_ins.template.functions, take))
         server = make_server(HOST, self._stand_ins.ports.api, gateway, threaded=True)
         threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
         try:
@@ -124,7 +125,7 @@ def invoke(name: str, docker: Docker) -> int:
         LocalError: the event cannot be run.
     """
     ports = Ports.read({key: str(port) for key, port in free_ports().items()})
-    stand_ins = StandIns(ports, Fal.choose({}, ports, docker.host), docker.addresses)
+    stand_ins = StandIns(ports, Fal.choose({}, ports, docker.host), docker)
     environment = {"AWS_ENDPOINT_URL": f"http://{docker.host}:{ports.aws}"}
     template = derive_template(read_built(), stand_ins.template.functions, environment)
     with ExitStack() as ending:
@@ -174,6 +175,7 @@ def main() -> int:
         print("make invoke NAME=…, one of:", *names, sep="\n  ")
         return 0
     forget_profile()
+    take_environment()
     end_on_signal()
     try:
         if arguments.name not in names:

@@ -15,10 +15,12 @@ import httpx
 from local.children import Child, Children
 from local.lambdas import FunctionError
 from local.resources import Function
-from local.settings import HOST, ROOT, TOKEN, LocalError, claim
+from local.settings import HOST, ROOT, LocalError, claim
 from local.template import REGION
 
 COMMAND = ROOT / ".tools" / "sam" / "bin" / "sam"
+SERVING = (str(COMMAND.with_name("python")), "-m", "local.sam_serving")
+"""SAM's command where it serves: with our doorkeeper before its ports."""
 STOP_SECONDS = 10.0
 """SAM removes its containers before it ends."""
 START_SECONDS = 120
@@ -26,11 +28,22 @@ START_SECONDS = 120
 
 
 class Sam:
-    """Functions of a derived template in containers, each of which stays warm and takes one event at a time."""
+    """Functions of a derived template in containers, each of which stays warm and takes one event at a time.
 
-    def __init__(self, template: Mapping[str, Any], functions: Mapping[str, Function], children: Children) -> None:
+    secrets: values of variables that the template names; they are in no file, and in no command line.
+    """
+
+    def __init__(
+        self,
+        template: Mapping[str, Any],
+        functions: Mapping[str, Function],
+        children: Children,
+        token: str,
+        secrets: Mapping[str, str],
+    ) -> None:
         self._children = children
-        self._functions = functions
+        self._environment = sam_environment(functions) | dict(secrets)
+        self._token = token
         self._started: list[Child] = []
         self._ending = ExitStack()
         folder = self._ending.enter_context(tempfile.TemporaryDirectory(prefix="darkroom-"))
@@ -76,12 +89,13 @@ class Sam:
         self._ending.close()
 
     def _start(self, command: str, port: int) -> None:
-        arguments = sam_local(command, self._file, "--host", HOST, "--port", str(port), "--warm-containers", "LAZY")
+        _, *words = sam_local(command, self._file, "--host", HOST, "--port", str(port), "--warm-containers", "LAZY")
         child = self._children.start(
             f"sam local {command}",
             "local.leash",
-            *arguments,
-            environment=sam_environment(self._functions),
+            *SERVING,
+            *words,
+            environment=self._environment,
             stop_seconds=STOP_SECONDS,
         )
         self._started.append(child)
@@ -94,7 +108,7 @@ class Sam:
             self._children.check()
             try:
                 left = deadline - time.monotonic()
-                answer = self._http.get(url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=left)
+                answer = self._http.get(url, headers={"Authorization": f"Bearer {self._token}"}, timeout=left)
             except httpx.TransportError:
                 time.sleep(0.05)
                 continue

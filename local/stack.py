@@ -16,7 +16,7 @@ from local.engines import Engine, Processes
 from local.pump import Pump
 from local.sam import Sam
 from local.sam_template import derive_template, read_built
-from local.settings import ASK_SECONDS, HOST, Fal, Ports, claim
+from local.settings import ASK_SECONDS, HOST, Fal, Ports, claim_all
 from local.stand_ins import StandIns
 
 
@@ -29,10 +29,11 @@ class Stack:
     def __init__(self, ports: Ports, fal: Fal, docker: Docker | None = None) -> None:
         self.ports = ports
         self.fal = fal
-        self.stand_ins = StandIns(ports, fal, docker.addresses if docker else (HOST,))
+        self.stand_ins = StandIns(ports, fal, docker)
         self.api_url = self.stand_ins.api_url
         self.aws_url = self.stand_ins.aws_url
         self.fal_url = self.stand_ins.fal_url
+        self.token = self.stand_ins.token
         self.template = self.stand_ins.template
         self.log = Path(os.devnull)
         self.docker = docker
@@ -67,8 +68,10 @@ class Stack:
 
     def _start(self) -> None:
         # What is entered first ends last. The pump's threads come to an end once AWS has gone from under them.
-        api_port = self._ending.enter_context(claim("API_PORT", self.ports.api))
-        self.stand_ins.claim_ports()
+        api_port, *others = claim_all([("API_PORT", self.ports.api, HOST), *self.stand_ins.wanted_ports()])
+        self._ending.enter_context(api_port)
+        for other in others:
+            other.close()
         log = self._ending.enter_context(open_log())
         self.log = Path(log.name)
         self._children = Children(log)
@@ -94,6 +97,8 @@ class Stack:
     def _make_engine(self, log: IO[bytes]) -> Engine:
         functions = self.template.functions
         if self.docker is None:
-            return Processes(functions, {"AWS_ENDPOINT_URL": self.aws_url}, log)
+            return Processes(functions, {"AWS_ENDPOINT_URL": self.aws_url} | self.fal.secrets, log)
+        # The template is a file: it names the key's variable, and SAM fills it in from its own environment.
         environment = {"AWS_ENDPOINT_URL": f"http://{self.docker.host}:{self.ports.aws}"}
-        return Sam(derive_template(read_built(), functions, environment), functions, self._children)
+        template = derive_template(read_built(), functions, environment | dict.fromkeys(self.fal.secrets, ""))
+        return Sam(template, functions, self._children, self.token, self.fal.secrets)

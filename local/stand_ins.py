@@ -9,8 +9,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.aws import create_stack
 from local.children import Children
+from local.docker import Docker
 from local.resources import Template, load_template
-from local.settings import HOST, OWNER, TOKEN, Fal, LocalError, Ports, claim
+from local.settings import HOST, OWNER, TOKEN, Fal, LocalError, Ports, Wanted
 from local.template import TemplateError
 from shared.errors import SettingsError
 from shared.preset_file import load_presets
@@ -21,31 +22,31 @@ EMULATOR_PACE = ("--queue-seconds", "0.3", "--run-seconds", "0.8", "--concurrenc
 
 
 class StandIns:
-    """moto and, unless functions talk to another fal, the emulator; `addresses` are where both listen."""
+    """moto and, unless functions talk to another fal, the emulator.
 
-    def __init__(self, ports: Ports, fal: Fal, addresses: tuple[str, ...] = (HOST,)) -> None:
+    docker: where functions run in containers; both stand-ins then listen, and answer, where containers reach them.
+    token: the one bearer token of the API. Where a call of it may cost money, nobody can guess it.
+    """
+
+    def __init__(self, ports: Ports, fal: Fal, docker: Docker | None = None) -> None:
         self.ports = ports
         self.fal = fal
-        self.addresses = addresses
+        self.token = secrets.token_hex(16) if fal.has_real_key else TOKEN
+        self.addresses = docker.addresses if docker else (HOST,)
+        self.host = docker.host if docker else HOST
         self.api_url = f"http://{HOST}:{ports.api}"
         self.aws_url = f"http://{HOST}:{ports.aws}"
         self.fal_url = fal.parameters.get("FalQueueUrl", "https://queue.fal.run")
         self.template = read_template(fal.parameters)
 
-    def claim_ports(self) -> None:
-        """Make sure that nobody else has the ports.
-
-        Raises:
-            LocalError: somebody has one.
-        """
-        for address in self.addresses:
-            claim("AWS_PORT", self.ports.aws, address).close()
-            if self.fal.emulated:
-                claim("FAL_PORT", self.ports.fal, address).close()
+    def wanted_ports(self) -> list[Wanted]:
+        """The ports on which the stand-ins are going to listen."""
+        wanted = [("AWS_PORT", self.ports.aws)] + ([("FAL_PORT", self.ports.fal)] if self.fal.emulated else [])
+        return [(variable, port, address) for variable, port in wanted for address in self.addresses]
 
     def start(self, children: Children) -> None:
         """Start their processes."""
-        children.start("AWS stand-in", "local.aws_server", *self._listen(self.ports.aws))
+        children.start("AWS stand-in", "local.aws_server", *self._listen(self.ports.aws), "--name", self.host)
         if self.fal.emulated:
             options = (*self._listen(self.ports.fal), "--public-url", self.fal_url, *EMULATOR_PACE)
             children.start("fal emulator", "local.fal", *options, "--allow-private-webhooks")
@@ -57,10 +58,11 @@ class StandIns:
             LocalError: one does not answer, or something cannot be made.
         """
         children.wait_for_port("AWS stand-in", self.ports.aws)
+        # Any program on this machine can read these. The user's own key reaches functions by their environment alone.
         values = {
-            "FalKey": self.fal.key,
+            "FalKey": "" if self.fal.has_real_key else self.fal.key,
             "Webhook": json.dumps({"url": self.api_url, "mac_key": secrets.token_hex(32)}),
-            "Tokens": json.dumps({hashlib.sha256(TOKEN.encode()).hexdigest(): OWNER}),
+            "Tokens": json.dumps({hashlib.sha256(self.token.encode()).hexdigest(): OWNER}),
         }
         try:
             create_stack(self.template, self.aws_url, values)

@@ -5,6 +5,7 @@ import signal
 import sys
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 
 from local.fal.emulator import Emulator
@@ -64,9 +65,9 @@ def main(arguments: list[str]) -> None:
     emulator = Emulator(settings, threads=THREADS)
     with tempfile.TemporaryDirectory(prefix="fal-") as directory:
         hosts = options.host or ["127.0.0.1"]
-        plain = Listener(emulator, hosts[0], options.port, logs_calls=options.log_calls)
-        listeners = [plain]
-        listeners += [Listener(emulator, host, plain.port, logs_calls=options.log_calls) for host in hosts[1:]]
+        listen = partial(Listener, emulator, logs_calls=options.log_calls)
+        plain = listen(hosts[0], options.port)
+        listeners = [plain, *(listen(host, plain.port) for host in hosts[1:])]
         emulator.change_settings({"public_url": (options.public_url or f"http://{plain.authority}").rstrip("/")})
         emulator.keep_settings()
         print(f"fal emulator on http://{plain.authority}; for Darkroom's functions:")
@@ -77,7 +78,7 @@ def main(arguments: list[str]) -> None:
             from local.fal.certificate import make_certificate  # noqa: PLC0415 - only this port needs cryptography
 
             context, trusted = make_certificate(Path(directory), hosts[0])
-            secure = Listener(emulator, hosts[0], options.tls_port, tls=context, logs_calls=options.log_calls)
+            secure = listen(hosts[0], options.tls_port, tls=context)
             listeners.append(secure)
             print(f"FAL_QUEUE_RUN_HOST={secure.authority}")
             print(f"SSL_CERT_FILE={trusted}")

@@ -4,10 +4,12 @@ import io
 import ssl
 import threading
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wsgi import LimitedStream
 
+from local.fal.doorkeeper import Doorkeeper
 from local.fal.emulator import Emulator
 
 if TYPE_CHECKING:
@@ -103,15 +105,19 @@ class LoggingHandler(KeepAliveHandler):
 
 
 class Listener:
-    """One port on which the emulator answers, served by threads."""
+    """One port on which the emulator answers, served by threads; its host and its public URL's are its names."""
 
     def __init__(
         self, emulator: Emulator, host: str, port: int, *, tls: ssl.SSLContext | None = None, logs_calls: bool = False
     ) -> None:
+        def known_names() -> set[str]:
+            # Files are fetched under the public URL, whatever it is set to.
+            return {host, _host_of(emulator.settings.public_url)}
+
         self._server: BaseWSGIServer = make_server(
             host,
             port,
-            emulator,
+            Doorkeeper(emulator, known_names, is_linked=True),
             threaded=True,
             request_handler=LoggingHandler if logs_calls else KeepAliveHandler,
             ssl_context=tls,
@@ -140,3 +146,10 @@ class Listener:
         self._server.shutdown()
         self._thread.join(5)
         self._server.server_close()
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import json
 import os
 import shlex
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -75,14 +76,14 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = DEADLINE)
 
 
 @contextmanager
-def launched(folder: Path, *options: str) -> Iterator[Running]:
-    """Launch a stack on free ports, with options of the command line; what is left of it in the end is killed."""
+def launched(folder: Path, *options: str, **variables: str) -> Iterator[Running]:
+    """Launch a stack on free ports, with options and variables; what is left of it in the end is killed."""
     ports = free_ports()
     output = folder / "output"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("FAL_", "AWS_"))}
     # What a user may have: a profile that is not there, and an office's proxy, which does not lead to this machine.
     environment |= {"AWS_PROFILE": "nobody", "HTTP_PROXY": "http://127.0.0.1:9", "TMPDIR": str(folder)}
-    environment |= {name: str(port) for name, port in ports.items()}
+    environment |= {name: str(port) for name, port in ports.items()} | variables
     with output.open("wb") as file:
         process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", "local", *options], cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
@@ -192,10 +193,42 @@ def test_the_readme_s_calls_work(running: Running, monkeypatch: pytest.MonkeyPat
     settled(running, job["job_id"])
     assert curl(running, read.replace("0069…", job["job_id"]))["status"] == "succeeded"
     monkeypatch.chdir(ROOT)
+    before = len(outputs_of(running, "studio-shot/products/coffee/"))
     (upload,) = (block for block in blocks("python") if "upload_file" in block)
     code = upload.replace("http://127.0.0.1:5000", running.aws)
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - the README's own lines
-    wait_for(partial(has_outputs, running, "studio-shot/products/coffee/", 1), "the output")
+    wait_for(partial(has_outputs, running, "studio-shot/products/coffee/", before + 1), "the output")
+
+
+CURL = """\
+import sys, urllib.request
+words, headers, data = iter(sys.argv[1:]), {}, None
+for word in words:
+    if word == "-H":
+        name, _, headers[name] = next(words).partition(": ")
+    elif word == "-d":
+        data = next(words).encode()
+    else:
+        url = word
+with urllib.request.urlopen(urllib.request.Request(url, data, headers)) as answer:
+    print(answer.read().decode())
+"""
+
+
+def test_the_printed_lines_work(running: Running, tmp_path: Path) -> None:
+    """What the terminal shows can be pasted into a shell: jobs, a fault and an upload, all on the ports in use."""
+    lines = running.output.read_text().split("Post a job")[1].splitlines()
+    script = "\n".join(line for line in lines if line.startswith("  "))
+    assert script.count("curl ") == 3
+    (tmp_path / "curl.py").write_text(CURL)
+    shell = f'curl() {{ {sys.executable} "{tmp_path}/curl.py" "$@"; }}; set -e\n{script}'
+    before = len(outputs_of(running, "studio-shot/products/coffee/"))
+    done = subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603, S607 - the printed lines
+    posted, listed, scripts = map(json.loads, done.stdout.splitlines())
+    assert posted["status"] == "queued"
+    assert posted["job_id"] in {job["job_id"] for job in listed["jobs"]}
+    assert scripts == {"waiting": 1}
+    wait_for(partial(has_outputs, running, "studio-shot/products/coffee/", before + 1), "the output")
 
 
 def test_a_posted_job_succeeds(running: Running) -> None:
@@ -253,18 +286,42 @@ def test_a_taken_port_is_named(tmp_path: Path, variable: str) -> None:
     ports = free_ports()
     with claim(variable, ports[variable]) as taken:
         taken.listen()
-        environment = os.environ | {"TMPDIR": str(tmp_path)} | {name: str(port) for name, port in ports.items()}
-        done = subprocess.run(
-            [sys.executable, "-m", "local"],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
+        line = what_stops_it(tmp_path, ports)
     assert line.startswith(f"error: {variable}: port {ports[variable]} is taken")
     assert not any(is_open(port) for port in ports.values())
-    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("variables", [("API_PORT", "AWS_PORT"), ("API_PORT", "AWS_PORT", "FAL_PORT")])
+def test_all_taken_ports_are_named_at_once(tmp_path: Path, variables: tuple[str, ...]) -> None:
+    """One line names every port that somebody has, with its variable, and ends with a command that works instead."""
+    ports = free_ports()
+    with ExitStack() as others:
+        for variable in variables:
+            others.enter_context(claim(variable, ports[variable])).listen()
+        line = what_stops_it(tmp_path, ports)
+        named, _, advice = line.partition("; choose others, such as ")
+        assert named == "error: " + "; ".join(f"{variable}: port {ports[variable]} is taken" for variable in variables)
+        *proposed, make, local = advice.strip("`").split(" ")
+        assert (make, local) == ("make", "local")
+        changed = {name: int(port) for name, _, port in (word.partition("=") for word in proposed)}
+        assert tuple(changed) == variables
+        assert len(set((ports | changed).values())) == 3
+        for name, port in changed.items():
+            claim(name, port).close()
+
+
+def what_stops_it(folder: Path, ports: dict[str, int]) -> str:
+    """Start a stack on these ports, which cannot run; gives the one line that says why. Nothing is left in `folder`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "local"],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(folder)} | {name: str(port) for name, port in ports.items()},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert list(folder.iterdir()) == []
+    (line,) = done.stderr.splitlines()
+    return line

@@ -14,8 +14,6 @@ from local.fal import EmulatorSettings
 from local.settings import ROOT, Fal, Ports, free_ports
 from local.stack import Stack
 
-TOKEN = {"Authorization": "Bearer local"}
-
 
 @contextmanager
 def emulator(*options: str) -> Iterator[str]:
@@ -47,11 +45,12 @@ def run_a_job(fal: str, **environment: str) -> dict[str, Any]:
         assert not stack.fal.emulated
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"http://127.0.0.1:{ports.fal}/emulator/health")
-        job = httpx.post(f"{stack.api_url}/jobs", json={"prompt": "p", "tier": "max"}, headers=TOKEN, timeout=20).json()
+        token = {"Authorization": f"Bearer {stack.token}"}
+        job = httpx.post(f"{stack.api_url}/jobs", json={"prompt": "p", "tier": "max"}, headers=token, timeout=20).json()
         deadline = time.monotonic() + 60
         while job["status"] != "succeeded" and time.monotonic() < deadline:
             time.sleep(0.1)
-            job = httpx.get(f"{stack.api_url}/jobs/{job['job_id']}", headers=TOKEN, timeout=20).json()
+            job = httpx.get(f"{stack.api_url}/jobs/{job['job_id']}", headers=token, timeout=20).json()
         assert job["status"] == "succeeded"
         assert httpx.get(job["outputs"][0]["url"]).content.startswith(b"\xff\xd8\xff")
     stack.log.unlink()

@@ -21,7 +21,10 @@ from local.events import list_events
 from local.resources import Template
 from local.sam_build import build_for_host
 from local.settings import ROOT, LocalError
+from tests.local.browsing import ATTEMPTS, ask
 from tests.local.test_end_to_end import PHOTOS, TOKEN, Running, check_end, has_outputs, is_open, launched, wait_for
+from tests.local.test_other_fal import emulator, requests_at
+from tests.local.test_real_key import KEY, token_of
 
 PATIENCE = 120
 """A busy machine starts a container in many seconds."""
@@ -128,6 +131,42 @@ def test_a_wrong_body_is_a_problem_that_names_the_field(running: Running) -> Non
     assert answer.status_code == 422
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["errors"][0]["field"] == "num_images"
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_no_page_of_another_site_reaches_sam(running: Running, attempt: str) -> None:
+    """The API in containers refuses what the API in processes refuses."""
+    method, headers = ATTEMPTS[attempt]
+    answer = ask(f"{running.api}/health", method, headers)
+    assert (answer.status, answer.body.startswith(b"Refused: ")) == (403, method != "HEAD")
+
+
+def test_a_real_key_reaches_containers_and_no_file(tmp_path: Path) -> None:
+    """A fal that takes one key takes it from a container; no file of the run and no command line has it."""
+    docker = find_docker()
+    addresses = [word for address in docker.addresses for word in ("--host", address)]
+    with emulator(*addresses, "--allow-private-webhooks") as here:
+        there = f"http://{docker.host}:{here.rpartition(':')[2]}"
+        settings = {"keys": [KEY], "public_url": there}
+        httpx.patch(f"{here}/emulator/settings", json=settings).raise_for_status()
+        variables = {
+            "FAL_QUEUE_URL": there,
+            "FAL_JWKS_URL": f"{there}/.well-known/jwks.json",
+            "FAL_OUTPUT_HOSTS": there,
+        }
+        with launched(tmp_path, "--engine", "sam", FAL_KEY=KEY, **variables) as stack:
+            wait_for(partial(is_ready, stack), "the API", PATIENCE)
+            assert "they answer whoever finds their ports" in stack.output.read_text()
+            headers = {"Authorization": f"Bearer {token_of(stack)}"}
+            body = {"prompt": "A lighthouse at dusk", "tier": "max"}
+            job = httpx.post(f"{stack.api}/jobs", json=body, headers=headers, timeout=PATIENCE).json()
+            assert [request["request_id"] for request in requests_at(here)] == [job["request_id"]]
+            files = [file for file in tmp_path.rglob("*") if file.is_file()]
+            assert {"template.yaml", "output"} <= {file.name for file in files}
+            assert not [file for file in files if KEY.encode() in file.read_bytes()]
+            command = ["ps", "-axww", "-o", "args="]
+            assert KEY not in subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - the system's own
+            check_end(stack, signal.SIGTERM, END_SECONDS)
 
 
 def test_ctrl_c_ends_a_stack_that_is_still_starting(tmp_path: Path) -> None:

@@ -4,13 +4,17 @@ import os
 import stat
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from local import docker
+from local.children import Children
 from local.docker import find_docker, host_architecture, provide_image, read_gateway
-from local.settings import ROOT, Fal, LocalError, Ports
+from local.settings import HOST, ROOT, Fal, LocalError, Ports, free_ports
+from local.stand_ins import StandIns
+from tests.local.browsing import ask
 
 LOOPBACK_NETWORK = '[{"IPAM": {"Config": [{"Subnet": "127.0.0.0/8", "Gateway": "127.0.0.9"}]}}]'
 FOREIGN_NETWORK = '[{"IPAM": {"Config": [{"Subnet": "192.0.2.0/24", "Gateway": "192.0.2.1"}]}}]'
@@ -124,6 +128,22 @@ def test_another_fal_on_loopback_is_refused(variable: str, value: str) -> None:
     with pytest.raises(LocalError, match=rf"{variable}: a container does not reach .*have it listen on 172\.17\.0\.1"):
         Fal.choose(environment, Ports(1, 2, 3), "172.17.0.1")
     assert Fal.choose(environment, Ports(1, 2, 3)).parameters["FalQueueUrl"] == environment["FAL_QUEUE_URL"]
+
+
+def test_stand_ins_answer_by_the_name_that_containers_use(tmp_path: Path) -> None:
+    """Where containers call this machine by a name, both stand-ins answer to it, and to no other one."""
+    ports = Ports.read({}, defaults=free_ports())
+    found = docker.Docker(docker.DESKTOP_HOST, (HOST,))
+    stand_ins = StandIns(ports, Fal.choose({}, ports, found.host), found)
+    with (tmp_path / "log").open("ab") as log, ExitStack() as ending:
+        children = Children(log)
+        ending.callback(children.end)
+        stand_ins.start(children)
+        for title, port, path in (("AWS", ports.aws, "/"), ("fal", ports.fal, "/emulator/health")):
+            children.wait_for_port(title, port)
+            for host, status in ((found.host, 200), ("localhost", 200), ("gateway.docker.internal", 403)):
+                answer = ask(f"http://{HOST}:{port}{path}", headers={"Host": f"{host}:{port}"})
+                assert answer.status == status
 
 
 def test_the_emulator_is_where_containers_reach_it() -> None:

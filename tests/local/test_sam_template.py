@@ -13,17 +13,6 @@ from local.resources import Template
 from local.sam import read_answer, sam_environment, sam_local
 from local.sam_template import derive_template, read_built
 from local.settings import ROOT, LocalError
-from local.template import TEMPLATE_FILE, read_yaml
-
-
-@pytest.fixture
-def built() -> dict[str, Any]:
-    """A template as `sam build` leaves it: each function with a folder of its own."""
-    content = read_yaml(TEMPLATE_FILE.read_text())
-    for name, resource in content["Resources"].items():
-        if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = name
-    return content
 
 
 def test_functions_get_the_names_that_the_template_means(built: dict[str, Any], template: Template) -> None:
