@@ -28,21 +28,7 @@ def submit_upload(app: App, upload: Upload, time_left: TimeLeft) -> list[Job]:
         UploadSkippedError: nothing is to be done about this object.
         ExceptionGroup: some of its jobs could not be made now; the others were.
     """
-    if upload.bucket != app.settings.inputs_bucket:
-        raise UploadSkippedError("not in the inputs bucket")
-    if app.settings.is_outputs_place(upload.bucket, upload.key):
-        raise UploadSkippedError("among the outputs")
-    if upload.key.endswith("/"):
-        raise UploadSkippedError("a folder")
-    if JUNK.fullmatch(upload.key):
-        raise UploadSkippedError("a file that a system leaves beside others")
-    presets = [preset for preset in app.presets.values() if preset.applies_to(upload)]
-    if not presets:
-        if any(preset.excludes(upload) for preset in app.presets.values()):
-            raise UploadSkippedError("excluded by its preset")
-        raise UploadUnmatchedError("no preset applies")
-    if upload.size == 0:
-        raise UploadSkippedError("empty")
+    presets = _choose_presets(app, upload)
     jobs: list[Job] = []
     failures: list[Exception] = []
     for preset in presets:
@@ -53,6 +39,24 @@ def submit_upload(app: App, upload: Upload, time_left: TimeLeft) -> list[Job]:
     if failures:
         raise ExceptionGroup("jobs of an upload were not made", failures)
     return jobs
+
+
+def _choose_presets(app: App, upload: Upload) -> list[Preset]:
+    if upload.bucket != app.settings.inputs_bucket:
+        raise UploadSkippedError("not in the inputs bucket")
+    if app.settings.is_outputs_place(upload.bucket, upload.key):
+        raise UploadSkippedError("among the outputs")
+    if upload.key.endswith("/"):
+        raise UploadSkippedError("a folder")
+    if JUNK.fullmatch(upload.key):
+        raise UploadSkippedError("a file that a system leaves beside others")
+    if presets := [preset for preset in app.presets.values() if preset.applies_to(upload)]:
+        if upload.size == 0:
+            raise UploadSkippedError("empty")
+        return presets
+    if any(preset.excludes(upload) for preset in app.presets.values()):
+        raise UploadSkippedError("excluded by its preset")
+    raise UploadUnmatchedError("no preset applies")
 
 
 def _submit_with(app: App, upload: Upload, preset: Preset, time_left: TimeLeft) -> Job:

@@ -26,6 +26,7 @@ from local.aws import create_stack
 from local.fal import Emulator, EmulatorSettings, EmulatorTransport, ManualClock
 from local.resources import load_template
 from shared.app import App
+from shared.observability import metrics
 from shared.settings import Settings
 from tests.simulation.report import Report
 
@@ -78,6 +79,8 @@ class System:
     deliveries: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     aws_calls: list[str] = field(default_factory=list)
+    read: list[bytes] = field(default_factory=list)
+    """What fal's runners read of inputs, in their order."""
     context: Any = field(default_factory=Context)
 
     @property
@@ -85,11 +88,19 @@ class System:
         """Plain boto3, as a user has it."""
         return plain_client("s3")
 
-    def put(self, key: str, photo: str = "coffee.png", bucket: str = "darkroom-inputs") -> dict[str, Any]:
-        """Put a photo in the inputs bucket, and give the EventBridge event that S3 makes of it."""
-        content = (PHOTOS / photo).read_bytes()
+    def put(
+        self, key: str, photo: str | bytes = "coffee.png", bucket: str = "darkroom-inputs", **of_event: Any
+    ) -> dict[str, Any]:
+        """Put a photo in the inputs bucket, and give the EventBridge event of a bucket without versions about it."""
+        content = photo if isinstance(photo, bytes) else (PHOTOS / photo).read_bytes()
         etag = self.s3.put_object(Bucket=bucket, Key=key, Body=content)["ETag"].strip('"')
-        return self.created(key, etag=etag, size=len(content), bucket=bucket)
+        return self.created(key, etag=etag, size=len(content), bucket=bucket, **of_event)
+
+    def put_version(self, key: str, photo: str | bytes = "coffee.png") -> dict[str, Any]:
+        """Put a photo in the inputs bucket, and give the EventBridge event of a bucket with versions about it."""
+        event = self.put(key, photo)
+        event["detail"]["object"]["version-id"] = self.s3.head_object(Bucket="darkroom-inputs", Key=key)["VersionId"]
+        return event
 
     @staticmethod
     def created(
@@ -156,6 +167,11 @@ class System:
         """All jobs of the shop, newest first."""
         found: list[dict[str, Any]] = self.get("/jobs?limit=100")[1]["jobs"]
         return found
+
+    def fetch(self, url: str) -> bytes:
+        """Read an input as fal's runner would, and note what was read."""
+        self.read.append(read_object(url))
+        return self.read[-1]
 
     def deliver(self, url: str, headers: dict[str, str], body: bytes, timeout: float = 15) -> int:
         """Take one webhook call as API Gateway would; the tests may hold it back, spoil it or send it again."""
@@ -229,8 +245,11 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def read_object(url: str) -> bytes:
     """Read an object by its presigned URL, as fal's runner would."""
     parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    version = {"VersionId": query["versionId"]} if "versionId" in query else {}
     bucket = (parts.hostname or "").partition(".")[0]
-    return bytes(plain_client("s3").get_object(Bucket=bucket, Key=unquote(parts.path[1:]))["Body"].read())
+    answer = plain_client("s3").get_object(Bucket=bucket, Key=unquote(parts.path[1:]), **version)
+    return bytes(answer["Body"].read())
 
 
 @pytest.fixture
@@ -249,7 +268,7 @@ def make_system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Syste
                     **{"megapixels": 0.01, "public_url": FAL, "allow_private_webhooks": True, **fal_settings}
                 ),
                 clock=clock,
-                fetch=read_object,
+                fetch=lambda url: built.fetch(url),  # noqa: PLW0108 - the system is made of it
                 deliver=lambda *call: built.deliver(*call),  # noqa: PLW0108 - tests put another `deliver` in its place
             )
             app = App(
@@ -301,6 +320,20 @@ recording_clients = RecordingClients()
 def system(make_system: Callable[..., System]) -> System:
     """The system with its usual settings."""
     return make_system()
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[str], float]:
+    """Gives the sum of a metric in all that functions printed since the test began (CloudWatch docs: EMF)."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "false")
+    metrics.clear_metrics()  # of tests that counted and ended no function
+    lines: list[dict[str, Any]] = []
+
+    def count(name: str) -> float:
+        lines.extend(json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line)
+        return float(sum(sum(line.get(name, [])) for line in lines))
+
+    return count
 
 
 @pytest.fixture

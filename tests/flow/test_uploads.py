@@ -79,7 +79,7 @@ def test_two_functions_at_once(system: Any) -> None:
 
 
 def test_each_version_of_a_key_is_a_job(system: Any) -> None:
-    """A key that is overwritten after its job was sent makes another, however often and in whatever order events come."""
+    """A key that is overwritten after its job was sent makes another, whatever the order and number of events."""
     first = system.put("sketch/a.png")
     assert system.upload(first) == []
     second = system.put("sketch/a.png", "chelsea.png")
