@@ -13,7 +13,7 @@ export SAM_CLI_TELEMETRY := 0
 CODE := functions shared local tests benchmarks
 
 .PHONY: help demo local invoke test simulate benchmark cold-start forgeries build check format lint types layers template \
-	scan lock deploy fal-key token tokens revoke logs destroy clean
+	scan lock deploy fal-key token tokens revoke pause resume logs destroy clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -125,6 +125,14 @@ tokens: .venv/local ## who has a token
 
 revoke: .venv/local ## take the token ID=… back
 	@$(DEPLOYED) revoke $(call typed,ID,id)
+
+# LOCAL may be typed or set in the terminal; 0 is as good as nothing.
+LOCALLY = $(if $(filter-out 0,$(LOCAL)),--local)
+pause: .venv/local ## stop all sending to fal, and with it all spending; LOCAL=1 of a running `make local`
+	@$(DEPLOYED) pause $(LOCALLY)
+
+resume: .venv/local ## let sending go on; LOCAL=1 of a running `make local`
+	@$(DEPLOYED) resume $(LOCALLY)
 
 logs: .venv/local $(TOOLS)/sam/ready ## follow what the deployed functions log
 	@$(DEPLOYED) logs --sam "$(SAM)"

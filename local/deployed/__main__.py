@@ -1,4 +1,4 @@
-"""`python -m local.deployed`: what `make deploy`, `fal-key`, `token`, `tokens`, `revoke`, `logs` and `destroy` run."""
+"""`python -m local.deployed`: what `make deploy`, `fal-key`, `token`, `pause`, `logs`, `destroy` and the like run."""
 
 import argparse
 import sys
@@ -8,8 +8,10 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from local.deployed.architecture import DEFAULT, choose_architecture
 from local.deployed.deployment import announce_deploy, deploy, destroy, follow_logs
 from local.deployed.fal_key import put_fal_key
+from local.deployed.sending import deployed_breaker, local_breaker, pause, resume
 from local.deployed.stack import NO_CREDENTIALS, DeployedError, DeployedStack, Place
 from local.deployed.tokens import list_tokens, make_token, revoke_token
+from local.settings import LocalError
 from shared.errors import SettingsError
 
 INTERRUPTED = 130
@@ -18,8 +20,10 @@ INTERRUPTED = 130
 def main() -> int:
     """Run one command; the result is the exit code, and what goes wrong is one sentence, or one for each fault."""
     try:
-        _run(_read_arguments())
-    except (DeployedError, SettingsError) as error:
+        arguments = _read_arguments()
+        run = _switch_sending if arguments.command in {"pause", "resume"} else _run
+        run(arguments)
+    except (DeployedError, LocalError, SettingsError) as error:
         message = str(error)
     except NoCredentialsError:
         message = NO_CREDENTIALS
@@ -46,6 +50,8 @@ def _read_arguments() -> argparse.Namespace:
     commands.add_parser("architecture").add_argument("--typed", help="the processor that was typed")
     commands.choices["deploy"].add_argument("--built", default=DEFAULT, help="the processor that was built for")
     commands.choices["destroy"].add_argument("--yes", action="store_true", help="do not ask")
+    for name in ("pause", "resume"):
+        commands.add_parser(name).add_argument("--local", action="store_true", help="of a running `make local`")
     commands.add_parser("token").add_argument("--name", help="whose token it is")
     commands.add_parser("revoke").add_argument("--id", help="which token, as `tokens` shows it")
     return parser.parse_args()
@@ -72,6 +78,15 @@ def _run(arguments: argparse.Namespace) -> None:
             follow_logs(DeployedStack.read(place), arguments.sam)
         case "destroy":
             destroy(DeployedStack.read(place), arguments.sam, confirmed=arguments.yes)
+
+
+def _switch_sending(arguments: argparse.Namespace) -> None:
+    if arguments.local:
+        breaker, what = local_breaker(), "the local stack"
+    else:
+        stack = DeployedStack.read(Place.find(arguments.stack))
+        breaker, what = deployed_breaker(stack), f"{stack.name} in {stack.place.region}"
+    (pause if arguments.command == "pause" else resume)(breaker, what)
 
 
 if __name__ == "__main__":

@@ -175,7 +175,7 @@ def test_an_upload_outside_every_prefix_is_counted(system: Any, counted: Callabl
     "bad", [7, {}, None, {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {}}, "text"]
 )
 def test_a_malformed_record_costs_only_itself(system: Any, bad: Any, place: int) -> None:
-    """The good records of a message make their jobs; the message comes again, and in the end is set aside for a human."""
+    """The good records of a message make their jobs; the message comes again, and in the end is set aside."""
     records = [classic_record(system.put(key), key) for key in ("sketch/a.png", "sketch/b.png")]
     records.insert(place, bad)
     for _ in range(3):

@@ -12,42 +12,31 @@ from shared.app import App
 from shared.breaker import FAILURES_TO_OPEN, KNOWN_SECONDS, PROBES_TO_CLOSE
 from shared.errors import NotAcceptedError
 from shared.fal import FalClient
+from tests.flow.gates import LOCK, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOCK = {"detail": "User is locked. Reason: Exhausted balance. Top up your balance at fal.ai/dashboard/billing."}
 
-
-class Gate(httpx.BaseTransport):
-    """Stands before fal, counts the POSTs, and answers those that `refuses` says."""
+class Lock(Gate):
+    """Answers like a locked account, or with another `status`, the POSTs that `refuses` says; None lets all through."""
 
     def __init__(self, system: Any) -> None:
-        self._fal = httpx.WSGITransport(app=system.fal)
+        super().__init__(system, self._lock)
         self.status: int | None = None
         self.refuses: Callable[[httpx.Request], bool] = lambda _: True
-        self.answers: list[int] = []
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer a call."""
-        if request.method == "POST" and self.status and self.refuses(request):
-            answer = httpx.Response(self.status, json=LOCK)
-        else:
-            answer = self._fal.handle_request(request)
-        if request.method == "POST":
-            self.answers.append(answer.status_code)
-        return answer
+    def _lock(self, request: httpx.Request) -> httpx.Response | None:
+        return httpx.Response(self.status, json=LOCK) if self.status and self.refuses(request) else None
 
 
 @pytest.fixture
-def gate(system: Any) -> Gate:
+def gate(system: Any) -> Lock:
     """The gate of the system's fal; open until told otherwise."""
-    gate = Gate(system)
-    system.app.http = httpx.Client(transport=gate)
-    return gate
+    return Lock(system)
 
 
-def another_container(system: Any, gate: Gate) -> App:
+def another_container(system: Any, gate: Lock) -> App:
     """A second application, which shares nothing with the first but what AWS keeps."""
     clock = system.fal.clock
     return App(
@@ -66,7 +55,7 @@ def statuses(system: Any) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("status", [401, 402, 403])
-def test_each_refusal_of_the_account_parks(system: Any, gate: Gate, status: int) -> None:
+def test_each_refusal_of_the_account_parks(system: Any, gate: Lock, status: int) -> None:
     """A refused job waits with its reason shown, the next ones are not sent at all, and the API says 202 to each."""
     gate.status = status
     answers = [system.post({"prompt": "p"}) for _ in range(3)]
@@ -75,7 +64,7 @@ def test_each_refusal_of_the_account_parks(system: Any, gate: Gate, status: int)
     assert gate.answers == [401, 401] if status == 401 else [status]
 
 
-def test_a_lock_ends_after_several_accepted_probes(system: Any, gate: Gate) -> None:
+def test_a_lock_ends_after_several_accepted_probes(system: Any, gate: Lock) -> None:
     """One request a minute is sent; only after three in a row do all others follow."""
     gate.status = 403
     for _ in range(10):
@@ -91,7 +80,7 @@ def test_a_lock_ends_after_several_accepted_probes(system: Any, gate: Gate) -> N
     assert statuses(system) == {"succeeded": 10}
 
 
-def test_one_accepted_request_does_not_end_a_lock(system: Any, gate: Gate) -> None:
+def test_one_accepted_request_does_not_end_a_lock(system: Any, gate: Lock) -> None:
     """After an unlock one request may pass before the next is refused: the count begins anew."""
     gate.status = 403
     for _ in range(8):
@@ -105,7 +94,7 @@ def test_one_accepted_request_does_not_end_a_lock(system: Any, gate: Gate) -> No
     assert len(system.requests()) == 8
 
 
-def test_a_lock_that_ends_with_nothing_left_to_probe(system: Any, gate: Gate) -> None:
+def test_a_lock_that_ends_with_nothing_left_to_probe(system: Any, gate: Lock) -> None:
     """A single parked job that is accepted ends the lock: the next job need not wait."""
     gate.status = 403
     system.post({"prompt": "p"})
@@ -115,7 +104,7 @@ def test_a_lock_that_ends_with_nothing_left_to_probe(system: Any, gate: Gate) ->
     assert system.post({"prompt": "p"})[1]["status"] == "queued"
 
 
-def test_all_containers_know_of_a_lock(system: Any, gate: Gate) -> None:
+def test_all_containers_know_of_a_lock(system: Any, gate: Lock) -> None:
     """A container that starts during a lock sends nothing; one that was warm learns of it within a minute."""
     warm = another_container(system, gate)
     assert warm.breaker.why_waiting("shop") is None
@@ -127,7 +116,7 @@ def test_all_containers_know_of_a_lock(system: Any, gate: Gate) -> None:
     assert warm.breaker.why_waiting("shop") is not None
 
 
-def test_two_sweeps_at_once_probe_once(system: Any, gate: Gate) -> None:
+def test_two_sweeps_at_once_probe_once(system: Any, gate: Lock) -> None:
     """The clock's event may come twice: one of the two sends the probe."""
     gate.status = 403
     for _ in range(5):
@@ -140,7 +129,7 @@ def test_two_sweeps_at_once_probe_once(system: Any, gate: Gate) -> None:
 
 
 def test_a_job_that_alone_is_refused_does_not_hold_up_the_others(
-    system: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    system: Any, gate: Lock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """fal answers some blocked contents like a locked account: such a job fails in the end, and all others pass."""
     monkeypatch.setattr("shared.sending.MOST_STRIKES", 3)
@@ -158,7 +147,7 @@ def test_a_job_that_alone_is_refused_does_not_hold_up_the_others(
     assert len(system.requests()) == 16
 
 
-def test_a_long_run_of_errors_parks_too(system: Any, gate: Gate) -> None:
+def test_a_long_run_of_errors_parks_too(system: Any, gate: Lock) -> None:
     """When every submission ends in doubt, the next ones are kept from the same fate."""
     gate.status = 500
     for _ in range(FAILURES_TO_OPEN + 5):
@@ -169,7 +158,7 @@ def test_a_long_run_of_errors_parks_too(system: Any, gate: Gate) -> None:
     assert statuses(system) == {"unconfirmed": FAILURES_TO_OPEN, "succeeded": 5}
 
 
-def test_an_error_now_and_then_parks_nothing(system: Any, gate: Gate) -> None:
+def test_an_error_now_and_then_parks_nothing(system: Any, gate: Lock) -> None:
     """Failures that do not come in a row are no outage."""
     for number in range(4 * FAILURES_TO_OPEN):
         gate.status = 500 if number % 2 else None
@@ -177,7 +166,7 @@ def test_an_error_now_and_then_parks_nothing(system: Any, gate: Gate) -> None:
     assert statuses(system).keys() == {"unconfirmed", "queued"}
 
 
-def test_a_lock_over_a_weekend_costs_no_job(system: Any, gate: Gate) -> None:
+def test_a_lock_over_a_weekend_costs_no_job(system: Any, gate: Lock) -> None:
     """Almost three days later the parked job is still there, and is edited."""
     gate.status = 403
     system.post({"prompt": "p"})
@@ -187,7 +176,7 @@ def test_a_lock_over_a_weekend_costs_no_job(system: Any, gate: Gate) -> None:
     assert statuses(system) == {"succeeded": 1}
 
 
-def test_a_lock_without_end_fails_the_job_with_its_reason(system: Any, gate: Gate) -> None:
+def test_a_lock_without_end_fails_the_job_with_its_reason(system: Any, gate: Lock) -> None:
     """After three days nobody waits for it any more: nothing was paid, and the owner reads why."""
     gate.status = 403
     _, job = system.post({"prompt": "p"})
@@ -199,7 +188,7 @@ def test_a_lock_without_end_fails_the_job_with_its_reason(system: Any, gate: Gat
     assert system.requests() == []
 
 
-def test_the_same_call_again_during_a_lock(system: Any, gate: Gate) -> None:
+def test_the_same_call_again_during_a_lock(system: Any, gate: Lock) -> None:
     """A repeated call finds the parked job and sends nothing."""
     gate.status = 403
     _, first = system.post({"prompt": "p"}, idempotency_key="k")
@@ -208,7 +197,7 @@ def test_the_same_call_again_during_a_lock(system: Any, gate: Gate) -> None:
     assert gate.answers == [403]
 
 
-def test_a_table_that_does_not_tell_is_no_lock(system: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_does_not_tell_is_no_lock(system: Any, gate: Lock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the breaker's row cannot be read, jobs are sent as if there were none."""
 
     def fail(**_: object) -> None:
@@ -219,7 +208,7 @@ def test_a_table_that_does_not_tell_is_no_lock(system: Any, gate: Gate, monkeypa
     assert gate.answers == [200]
 
 
-def test_a_handful_of_refused_contents_does_not_lock_everybody(system: Any, gate: Gate) -> None:
+def test_a_handful_of_refused_contents_does_not_lock_everybody(system: Any, gate: Lock) -> None:
     """However many such jobs stand in front, the others get their turn as probes."""
     gate.status, gate.refuses = 403, lambda request: b"forbidden" in request.content
     for _ in range(6):
@@ -231,7 +220,7 @@ def test_a_handful_of_refused_contents_does_not_lock_everybody(system: Any, gate
     assert statuses(system)["succeeded"] == 4
 
 
-def test_an_account_that_flaps_fails_no_healthy_job(system: Any, gate: Gate) -> None:
+def test_an_account_that_flaps_fails_no_healthy_job(system: Any, gate: Lock) -> None:
     """Where one request passes after each unlock, jobs take longer, and none is blamed."""
     gate.status = 403
     for _ in range(30):
@@ -244,7 +233,7 @@ def test_an_account_that_flaps_fails_no_healthy_job(system: Any, gate: Gate) -> 
     assert statuses(system) == {"succeeded": 30}
 
 
-def test_an_outage_is_not_probed_at_the_cost_of_many_jobs(system: Any, gate: Gate) -> None:
+def test_an_outage_is_not_probed_at_the_cost_of_many_jobs(system: Any, gate: Lock) -> None:
     """A probe that ends in doubt may lose its job: the next comes later and later."""
     gate.status = 500
     for _ in range(FAILURES_TO_OPEN + 10):
@@ -256,7 +245,7 @@ def test_an_outage_is_not_probed_at_the_cost_of_many_jobs(system: Any, gate: Gat
     assert statuses(system)["succeeded"] >= 3
 
 
-def test_an_outage_that_parked_nothing_is_over_by_itself(system: Any, gate: Gate) -> None:
+def test_an_outage_that_parked_nothing_is_over_by_itself(system: Any, gate: Lock) -> None:
     """With nothing to probe with, the breaker closes: the next job finds out as well as a probe would."""
     gate.status = 500
     for _ in range(FAILURES_TO_OPEN):
@@ -266,7 +255,7 @@ def test_an_outage_that_parked_nothing_is_over_by_itself(system: Any, gate: Gate
     assert system.post({"prompt": "p"})[1]["status"] == "queued"
 
 
-def test_one_failure_after_an_outage_is_one_failure(system: Any, gate: Gate) -> None:
+def test_one_failure_after_an_outage_is_one_failure(system: Any, gate: Lock) -> None:
     """A container that saw the run of failures which opened the breaker begins to count anew."""
     gate.status = 500
     for _ in range(FAILURES_TO_OPEN):
@@ -292,7 +281,7 @@ def test_failed_tries_of_one_submission_count_once(system: Any, monkeypatch: pyt
     assert system.app.breaker.why_waiting("shop") is not None
 
 
-def test_a_parked_job_is_not_due(system: Any, gate: Gate) -> None:
+def test_a_parked_job_is_not_due(system: Any, gate: Lock) -> None:
     """One whose next look was moved by a trouble is parked again, and costs nothing after that."""
     gate.status = 403
     _, job = system.post({"prompt": "p"})
@@ -305,7 +294,7 @@ def test_a_parked_job_is_not_due(system: Any, gate: Gate) -> None:
     assert advanced == [1, 0, 0, 0]
 
 
-def test_probes_come_before_slow_looks(system: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probes_come_before_slow_looks(system: Any, gate: Lock, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long the looks at other jobs take, the minute's probe is sent."""
     system.fal.change_settings({"queue_seconds": 3000, "concurrency": 100})
     for _ in range(3):

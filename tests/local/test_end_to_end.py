@@ -248,6 +248,33 @@ def test_a_posted_job_succeeds(running: Running) -> None:
     assert picture.startswith(b"\x89PNG")
 
 
+def test_sending_can_be_paused(running: Running) -> None:
+    """`LOCAL=1 make pause` stops a running stack's sending, /health shows it, and `make resume` lets it go on."""
+
+    def switch(command: str) -> str:
+        environment = os.environ | {"LOCAL": "1"} | {name: str(port) for name, port in running.ports.items()}
+        words = ["make", "--no-print-directory", command, f"PYTHON={sys.executable}"]
+        done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)  # noqa: S603 - make is the user's own
+        return done.stdout
+
+    def shows(paused: bool) -> bool:
+        return ("paused_at" in running.get("/health", Accept="*/*").json()) is paused
+
+    assert "Sending is paused for the local stack" in switch("pause")
+    wait_for(lambda: shows(True), "the pause", 60)
+    wait_for(lambda: post_words(running)["reason"] == "paused", "a job that waits", 60)
+    job_id = post_words(running)["job_id"]
+    assert "Sending goes on for the local stack" in switch("resume")
+    assert settled(running, job_id)["status"] == "succeeded"
+    wait_for(lambda: shows(False), "the end of the pause", 60)
+
+
+def post_words(running: Running) -> dict[str, Any]:
+    """Post a job, and give it as it was made."""
+    job: dict[str, Any] = httpx.post(f"{running.api}/jobs", json={"prompt": "p"}, headers=TOKEN).json()
+    return job
+
+
 def test_who_may_call(running: Running) -> None:
     """Without token 401, with a wrong one 403, and health needs none."""
     assert running.get("/jobs", Accept="*/*").status_code == 401

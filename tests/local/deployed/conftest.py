@@ -99,6 +99,7 @@ def make_template(fal_key: str, tokens: str, api_url: str) -> dict[str, Any]:
         "AlarmTopic": {"Ref": "Alarms"},
         "FalKeySecret": fal_key,
         "TokensSecret": tokens,
+        "JobTable": {"Ref": "Jobs"},
     }
     defaults = {"Architecture": "arm64", "UploadOwner": "uploads", "FalAuthScheme": "Key", "AlarmEmail": ""}
     return {
