@@ -146,7 +146,7 @@ class Breaker:
             if opens:
                 logger.error("breaker opened", locked=name, reason=why)
             return opens
-        is_alone = lock.accepted > 0 or lock.others_at > lock.refused_at
+        is_alone = lock.accepted > 0 or lock.others_at >= lock.refused_at
         return self._write(state, {name: {"accepted": 0, "doubts": 0, "why": why, "refused_at": now}}) and is_alone
 
     def pause(self) -> bool:

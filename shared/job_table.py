@@ -128,9 +128,16 @@ class JobTable:
         try:
             self._give_up(job_id, created_before, error)
         except RowTooLargeError:
-            self._give_up(job_id, created_before, error, without=", result_json, arguments_json")
+            with suppress(self._client.exceptions.ConditionalCheckFailedException):
+                self._client.update_item(
+                    TableName=self._table,
+                    Key={"job_id": {"S": job_id}},
+                    UpdateExpression="REMOVE result_json, arguments_json",
+                    ConditionExpression="attribute_exists(open_shard)",
+                )
+            self._give_up(job_id, created_before, error)
 
-    def _give_up(self, job_id: str, created_before: datetime, error: JobError, *, without: str = "") -> None:
+    def _give_up(self, job_id: str, created_before: datetime, error: JobError) -> None:
         now, nonce = self._now(), self._nonce()
         values = {
             ":failed": JobStatus.FAILED.value,
@@ -147,7 +154,7 @@ class JobTable:
                     Key={"job_id": {"S": job_id}},
                     UpdateExpression=(
                         "SET #status = :failed, #error = :error, updated_at = :now, settled_at = :now,"
-                        f" expires_at = :expires_at, nonce = :nonce REMOVE open_shard, check_at{without}"
+                        " expires_at = :expires_at, nonce = :nonce REMOVE open_shard, check_at"
                     ),
                     ConditionExpression="attribute_exists(open_shard) AND created_at <= :before",
                     ExpressionAttributeNames={"#status": "status", "#error": "error"},

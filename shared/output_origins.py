@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
-from shared.errors import OutputRefusedError
+from shared.errors import OutputNotAllowedError, OutputRefusedError
 
 MAX_URL_CHARACTERS = 8192
 """As long as a request line that servers still read; fal's own URLs have some hundred characters."""
@@ -56,11 +56,12 @@ def find_origin(url: str, origins: Iterable[Origin]) -> Origin:
     """The first of the origins that a URL is of.
 
     Raises:
-        OutputRefusedError: none, or the URL is written oddly.
+        OutputNotAllowedError: none.
+        OutputRefusedError: the URL is written oddly.
     """
     parts = URL.fullmatch(url) if len(url) <= MAX_URL_CHARACTERS else None
     if parts is None:
-        raise OutputRefusedError("the output's URL is none that fal would write")
+        raise OutputRefusedError("the output's URL is malformed")
     scheme, host = parts["scheme"].lower(), parts["host"].lower().strip("[]")
     port = int(parts["port"] or _default_port(scheme))
     if ":" not in host and not NAME.fullmatch(host):
@@ -68,4 +69,6 @@ def find_origin(url: str, origins: Iterable[Origin]) -> Origin:
     for origin in origins:
         if origin.takes(scheme, host, port):
             return origin
-    raise OutputRefusedError(f"the output is at {scheme}://{host}:{port}, and FAL_OUTPUT_HOSTS does not list that")
+    raise OutputNotAllowedError(
+        f"the output is at {scheme}://{host}:{port}, which FalOutputHosts does not list; add it if it is fal's"
+    )

@@ -1,6 +1,8 @@
 """The band at the foot of every picture: what was asked, and that nobody paid for it."""
 
+from bisect import bisect_right
 from functools import lru_cache
+from math import ceil
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -10,6 +12,8 @@ AMBER = (255, 191, 94)
 SHADE = (16, 16, 20, 190)
 LINES = 3
 FEW_PIXELS = 48
+MOST_CHARACTERS = 600
+"""The characters of a prompt that are looked at: more than the lines hold, and few enough to measure one by one."""
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -20,7 +24,8 @@ def letter(image: Image.Image, prompt: str) -> Image.Image:
     unit = max(8, round(min(width, height) / 34))
     margin = unit if width > FEW_PIXELS else 1
     font, small = _font(unit), _font(max(7, round(unit * 0.62)))
-    lines = _wrap(" ".join(prompt.split()), font, width - 2 * margin)
+    text = " ".join(prompt[: 4 * MOST_CHARACTERS].split())[:MOST_CHARACTERS]
+    lines = _wrap(text, font, width - 2 * margin)
     step = round(unit * 1.35)
     # A band never takes more than two fifths of the picture, however small that is.
     band = min(round(height * 0.4), margin * 2 + round(unit * 0.9) + step * len(lines))
@@ -68,6 +73,5 @@ def _cut(line: str, font: Font, width: int) -> str:
     if font.getlength(line) <= width:
         return line
     stem = line.rstrip("…")
-    while stem and font.getlength(stem + "…") > width:
-        stem = stem[:-1]
-    return stem + "…"
+    fits = bisect_right(range(1, len(stem) + 1), width, key=lambda length: ceil(font.getlength(stem[:length] + "…")))
+    return stem[:fits] + "…"
