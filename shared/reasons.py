@@ -39,7 +39,7 @@ class Reason(StrEnum):
     MODEL_ERROR = "model_error"
     # What became of a result; fal was paid.
     UNREADABLE_RESULT = "unreadable_result"
-    NO_MEDIA_GENERATED = "no_media_generated"
+    EMPTY_RESULT = "empty_result"
     OUTPUT_HOST_NOT_ALLOWED = "output_host_not_allowed"
     OUTPUT_UNAVAILABLE = "output_unavailable"
     OUTPUT_UNFIT = "output_unfit"
@@ -54,7 +54,7 @@ PARKING = frozenset({Reason.PAUSED, Reason.PROVIDER_LOCKED})
 PAID_AND_LOST = frozenset(
     {
         Reason.UNREADABLE_RESULT,
-        Reason.NO_MEDIA_GENERATED,
+        Reason.EMPTY_RESULT,
         Reason.OUTPUT_HOST_NOT_ALLOWED,
         Reason.OUTPUT_UNAVAILABLE,
         Reason.OUTPUT_UNFIT,

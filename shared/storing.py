@@ -39,7 +39,7 @@ def store(app: App, result: Result, job: Job) -> tuple[JobStatus, dict[str, Any]
     deadline = time.monotonic() + STORE_SECONDS
     urls = {index: image.url for index, image in enumerate(result.images) if image.url}
     if not urls:
-        return fail_unread(result.content, Reason.NO_MEDIA_GENERATED, "fal's result names no picture")
+        return fail_unread(result.content, Reason.EMPTY_RESULT, "fal's result names no picture")
     if len(urls) > job.images_asked_for:
         # Whoever pays for one picture is not sent several: the others are none of ours.
         logger.warning("result has more images than asked for", job_id=job.job_id, images=len(urls))

@@ -55,7 +55,7 @@ def test_a_result_with_its_picture_under_another_name(system: Any) -> None:
 @pytest.mark.parametrize(
     ("result", "kind"),
     [
-        ({"images": [None, {}], "note": "NOTE"}, "no_media_generated"),
+        ({"images": [None, {}], "note": "NOTE"}, "empty_result"),
         ({"pictures": ["NOTE"]}, "unreadable_result"),
         (["NOTE"], "unreadable_result"),
         ({"images": "NOTE"}, "unreadable_result"),

@@ -1,4 +1,4 @@
-"""Metrics that threads count side by side."""
+"""Metrics that threads count side by side, and log lines that hide nothing."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.observability import count, metrics
+from shared.observability import count, metrics, to_line
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +32,30 @@ def test_no_count_is_lost_or_doubled(capsys: pytest.CaptureFixture[str]) -> None
     metrics.flush_metrics()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
     assert sum(sum(line.get("JobFailed", [])) for line in lines) == 16 * 500
+
+
+HIDING = (
+    "\u202e",
+    "\u2066",
+    "\x7f",
+    "\x1b",
+    "\n",
+    "\r",
+    "\x00",
+    "\x9b",
+    "\u200b",
+    "\ufeff",
+    "\ud800",
+    "\U000e0041",
+    "\xad",
+)
+
+
+@pytest.mark.parametrize("character", HIDING)
+def test_a_line_shows_each_character_of_what_comes_from_outside(character: str) -> None:
+    """Control and direction characters are written out, so that a key cannot fake a line or turn one around."""
+    record = {"message": "upload skipped", "key": f"a{character}b.jpg", "other": "größe 日本 😀"}
+    line = to_line(record)
+    assert character not in line
+    assert "größe 日本 😀" in line
+    assert json.loads(line) == record
