@@ -21,6 +21,9 @@ from shared.uploads import submit_upload
 UPLOAD_MILLISECONDS = 28_000
 """What an upload may take that meets no trouble but a slow fal; with less time left it waits for another batch."""
 
+ONE_UPLOAD_SECONDS = 45
+"""What one upload may take, so that one that fal keeps waiting does not cost the others of its batch their turn."""
+
 resolver = make_resolver()
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
@@ -55,10 +58,12 @@ def _submit_uploads(body: str, context: LambdaContext) -> None:
         uploads = error.uploads
         failures.append(error)
     for upload in uploads:
-        if context.get_remaining_time_in_millis() < UPLOAD_MILLISECONDS:
+        remaining = context.get_remaining_time_in_millis()
+        if remaining < UPLOAD_MILLISECONDS:
             raise OutOfTimeError
+        spare = max(0.0, remaining / 1000 - ONE_UPLOAD_SECONDS)
         try:
-            jobs = submit_upload(app(), upload, time_left(context))
+            jobs = submit_upload(app(), upload, time_left(context, spare))
         except UploadSkippedError as reason:
             count("UploadUnmatched" if isinstance(reason, UploadUnmatchedError) else "UploadSkipped")
             logger.info("upload skipped", bucket=upload.bucket, key=upload.key, reason=str(reason))

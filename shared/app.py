@@ -184,9 +184,9 @@ class App:
         return Verifier(self.credentials.webhook, keys, self.settings.fal_user_id, self.timestamp)
 
 
-def time_left(context: LambdaContext) -> Callable[[], float]:
-    """How to ask for the seconds until this invocation is ended."""
-    return lambda: context.get_remaining_time_in_millis() / 1000
+def time_left(context: LambdaContext, spare: float = 0.0) -> Callable[[], float]:
+    """How to ask for the seconds until this invocation is ended, without those that are to be spared for others."""
+    return lambda: context.get_remaining_time_in_millis() / 1000 - spare
 
 
 @functools.cache
