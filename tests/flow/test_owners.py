@@ -67,7 +67,7 @@ def test_good_posts_before_the_bad_ones_are_known(system: Any) -> None:
     assert statuses(system, "shop") == {"succeeded": 5}
 
 
-PLAIN = (
+PLAIN: tuple[Any, ...] = (
     {"detail": "Forbidden"},
     {"detail": "Access denied to this application"},
     {"detail": [{"loc": ["body"], "msg": "no", "type": "forbidden"}]},

@@ -277,7 +277,7 @@ def test_without_time_left_the_batch_comes_again(system: Any) -> None:
     system.context.milliseconds = 500
     assert system.upload(*events) == ["0", "1", "2", "3", "4"]
     assert system.requests() == []
-    left = iter(range(60_000, 0, -12_000))
+    left = iter(range(60_000, 0, -9_000))
     system.context.get_remaining_time_in_millis = lambda: next(left, 100)
     again = system.upload(*events)
     assert again
