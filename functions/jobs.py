@@ -23,7 +23,7 @@ def _health() -> Response[Any]:
     except SettingsError as error:
         logger.error("not well set up", reason=str(error))
         return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the stack is misconfigured; its log says how")
-    state = app().breaker.state
+    state = app().breaker.state()
     paused = {"paused_at": state.paused_at} if state.paused_at else {}
     locked = {"provider_locked": True} if state.locks else {}
     return answer(HTTPStatus.OK, {"status": "ok", **paused, **locked})

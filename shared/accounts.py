@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ROW = {"job_id": {"S": "shared#accounts"}}
-MOST_ACCOUNTS = 4
-"""The accounts that are kept, the newest first: a stack has one at a time, and two while its key is exchanged."""
+MOST_ACCOUNTS = 32
+"""The accounts that are kept, the newest first: a key has one, but a gateway may spread requests over its own."""
 
 
 class Accounts:
@@ -28,26 +28,19 @@ class Accounts:
         self._table = table
         self._known: list[str] | None = None
 
-    @property
-    def are_known(self) -> bool:
-        """Whether any account has been learned.
+    def is_ours(self, user_id: str) -> bool | None:
+        """Whether an account is one of those that are known; None while none is.
 
-        Raises:
-            AwsUnavailableError: the table does not answer.
-        """
-        return bool(self._known or self._read())
-
-    def is_foreign(self, user_id: str) -> bool:
-        """Whether accounts are known, and this is none of them.
+        One read answers both, so that what another container learns meanwhile cannot come between.
 
         Raises:
             AwsUnavailableError: the table does not answer.
         """
         if self._known and user_id in self._known:
-            return False
+            return True
         # Another container may have learned it meanwhile.
         known = self._read()
-        return bool(known) and user_id not in known
+        return user_id in known if known else None
 
     def learn(self, user_id: str) -> None:
         """Keep an account beside those that are known; what is wrong with the table is logged and not raised."""

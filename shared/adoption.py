@@ -42,9 +42,10 @@ def check_account(app: App, delivery: Delivery, job: Job) -> None:
     if app.settings.fal_user_id:
         return  # The verifier takes no other's.
     if job.request is None or job.claim:
-        if app.accounts.is_foreign(delivery.user_id):
+        is_ours = app.accounts.is_ours(delivery.user_id)
+        if is_ours is False:
             raise InvalidDeliveryError("the delivery is of another account")
-        if not app.accounts.are_known:
+        if is_ours is None:
             try:
                 app.fal.status(Request(request_id=delivery.request_id))
             except UnknownRequestError as error:

@@ -80,7 +80,8 @@ def fal_http() -> httpx.Client:
 class App:
     """Settings and the adapters made of them; tests hand in their own clients, clock and transports.
 
-    `answered`: attempts of which this container knows that no old delivery about them is waited for.
+    `answered`: attempts of which this container knows that no old delivery about them is waited for. `fit_none`:
+    requests of paid results of which it has counted that they fit no job's.
     """
 
     settings: Settings
@@ -91,6 +92,7 @@ class App:
     sleep: Callable[[float], None] = time.sleep
     threads: int = 16
     answered: set[Target] = field(default_factory=set)
+    fit_none: set[str] = field(default_factory=set)
 
     def each(self, work: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
         """Do the same with each item, side by side where there are several and threads for them."""

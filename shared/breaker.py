@@ -6,6 +6,7 @@ also says whether the operator has paused all sending.
 """
 
 import json
+from collections import deque
 from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -54,9 +55,11 @@ class Breaker:
         self._nonce = nonce
         self._state = State()
         self._read_at: int | None = None
-        self._failures = 0
+        self._failed: deque[str] = deque(maxlen=FAILURES_TO_OPEN)
+        """Whose requests have failed last, since fal judged one of anybody's."""
+        self._runs: dict[str, int] = {}
+        """Each owner's failures in a row."""
 
-    @property
     def state(self) -> State:
         """The state as far as this container knows, which looks again when that is old."""
         if self._read_at is None or unix_seconds(self._now()) - self._read_at >= KNOWN_SECONDS:
@@ -65,7 +68,7 @@ class Breaker:
 
     def why_waiting(self, owner: str) -> JobError | None:
         """Why an owner's jobs are not sent now, in fal's own words where they are fal's; None where they may go."""
-        state = self.state
+        state = self.state()
         if state.paused_at:
             return JobError(type=Reason.PAUSED, message=PAUSED)
         lock = next(iter(state.of(owner).values()), None)
@@ -91,6 +94,7 @@ class Breaker:
     def note_accepted(self, owner: str) -> None:
         """An owner's request was accepted: several in a row close the locks that it was a probe of."""
         self.note_answered()
+        self._runs.pop(owner, None)
         state, now = self._state, unix_seconds(self._now())
         changes: Changes = {}
         for name, lock in state.locks.items():
@@ -104,8 +108,8 @@ class Breaker:
                 logger.info("breaker closed", locked=name, opened_at=state.locks[name].opened_at)
 
     def note_answered(self) -> None:
-        """fal judged a request, whatever it said: the run of failures is over."""
-        self._failures = 0
+        """fal judged a request, whatever it said: there is no outage."""
+        self._failed.clear()
 
     def close_idle(self, owners: Collection[str]) -> None:
         """Close locks that hold nobody up, once the time for a probe has come: the next job finds out as well as any.
@@ -119,15 +123,25 @@ class Breaker:
             logger.info("breaker closed", locked=idle)
 
     def note_failed(self, owner: str, why: str) -> None:
-        """An owner's request failed in a way that is not its own fault; a long run of that locks everybody."""
-        self._failures += 1
+        """An owner's request failed in a way that is not its own fault; a long run of that locks the owner.
+
+        It locks everybody where it is a run of several owners' requests.
+        """
+        self._failed.append(owner)
+        is_outage = len(self._failed) == FAILURES_TO_OPEN and len(set(self._failed)) > MOST_OWNERS
+        is_run = self._count_failure(owner)
         if locks := self._state.of(owner):
             doubts: Changes = {
                 name: {"accepted": 0, "doubts": lock.doubts + 1, "why": why} for name, lock in locks.items()
             }
             self._write(self._state, doubts)
-        elif self._failures >= FAILURES_TO_OPEN:
-            self.note_refused(EVERYBODY, why)
+        elif is_outage or is_run:
+            self.note_refused(EVERYBODY if is_outage else owner, why)
+
+    def _count_failure(self, owner: str) -> bool:
+        """Count one more of an owner's failures in a row: whether there are so many that it is no mishap."""
+        self._runs[owner] = self._runs.get(owner, 0) + 1
+        return self._runs[owner] >= FAILURES_TO_OPEN
 
     def note_refused(self, owner: str, why: str) -> bool:
         """fal refused an owner's request as if it were the account that is locked, or everybody's (EVERYBODY).
@@ -136,10 +150,9 @@ class Breaker:
             Whether that may be the request's own fault: it opened the lock, or others were accepted around it.
         """
         state, now = self.read(), unix_seconds(self._now())
-        self._failures = 0
-        owners = state.locks.keys() - {EVERYBODY, owner}
-        # One owner's refusals may be about what that owner asks for. When several are refused it is the account.
-        name = EVERYBODY if len(owners) >= MOST_OWNERS and owner not in state.locks else owner
+        self.note_answered()
+        self._runs.pop(owner, None)
+        name = self._whose_lock(state, owner)
         if (lock := state.locks.get(name)) is None:
             opened = {"opened_at": moment_text(self._now()), "probe_at": now + PROBE_SECONDS, "probed": owner}
             opens = self._write(state, {name: {"why": why, "refused_at": now, **opened}})
@@ -149,6 +162,17 @@ class Breaker:
         is_alone = lock.accepted > 0 or lock.others_at >= lock.refused_at
         return self._write(state, {name: {"accepted": 0, "doubts": 0, "why": why, "refused_at": now}}) and is_alone
 
+    @staticmethod
+    def _whose_lock(state: State, owner: str) -> str:
+        """Whose lock a refusal is about: one owner's may be about what that owner asks for, several owners' are not."""
+        everybody = state.locks.get(EVERYBODY)
+        if everybody or owner in state.locks:
+            # Where others are accepted again, who is not has a lock of its own, and holds up nobody else.
+            return owner if everybody is None or everybody.accepted else EVERYBODY
+        # Who was refused while others were accepted says nothing of the account.
+        alone = [name for name, lock in state.locks.items() if not lock.others_at]
+        return EVERYBODY if len(alone) >= MOST_OWNERS else owner
+
     def pause(self) -> bool:
         """Stop all sending until `resume`; False where it is stopped already.
 
@@ -157,9 +181,9 @@ class Breaker:
         """
         now = moment_text(self._now())
         # Our own write, whose reply was lost and which the SDK repeated, is no conflict.
-        return self._switch("SET paused_at = :now", "attribute_not_exists(paused_at)", {":now": {"S": now}}) or (
-            self._state.paused_at == now
-        )
+        update = "SET paused_at = :now, breaker = if_not_exists(breaker, :no_locks)"
+        values = {":now": {"S": now}, ":no_locks": {"S": State().text()}}
+        return self._switch(update, "attribute_not_exists(paused_at)", values) or self._state.paused_at == now
 
     def resume(self) -> bool:
         """Let sending go on; False where it was not stopped.
@@ -191,23 +215,19 @@ class Breaker:
 
     def _write(self, read: State, changes: Changes) -> bool:
         """Write changes of locks, None to close one, unless another container wrote first; keep what is there now."""
-        locks = {name: lock.model_dump() for name, lock in read.locks.items()}
-        for name, change in changes.items():
-            locks[name] = locks.get(name, {}) | (change or {})
-            if change is None:
-                del locks[name]
-        state = State.model_validate({"locks": locks, "paused_at": read.paused_at, "nonce": self._nonce()})
+        state = read.changed(changes, self._nonce())
         try:
-            self._client.update_item(
+            answer = self._client.update_item(
                 TableName=self._table,
                 Key={"job_id": {"S": ROW}},
                 UpdateExpression="SET breaker = :state, nonce = :nonce",
                 ConditionExpression="attribute_not_exists(nonce) OR nonce = :read",
                 ExpressionAttributeValues={
-                    ":state": {"S": state.model_dump_json(include={"locks"})},
+                    ":state": {"S": state.text()},
                     ":nonce": {"S": state.nonce},
                     ":read": {"S": read.nonce},
                 },
+                ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
@@ -215,12 +235,12 @@ class Breaker:
             return self._keep(error.response.get("Item")).nonce == state.nonce
         except (BotoCoreError, ClientError) as error:
             logger.warning("breaker not written", reason=type(error).__name__)
-            written = False
-        else:
-            written = True
-        # Even where nobody else could be told: this container at least acts on what it saw.
-        self._state, self._read_at = state, unix_seconds(self._now())
-        return written
+            # Nobody else could be told, but this container at least acts on what it saw.
+            self._state = state
+            return False
+        # With what the operator has written meanwhile.
+        self._keep(answer["Attributes"])
+        return True
 
     def _keep(self, item: Any) -> State:
         item = item or {}

@@ -17,6 +17,7 @@ DarkroomError
 ├── SettingsError              a setting or presets.yaml is wrong; says which
 ├── FalError                   carries the seconds that fal asks to wait, if it does
 │   ├── NotAcceptedError       proven not to be at fal; may be tried again
+│   │   ├── PausedError        the operator has stopped all sending since it was last looked
 │   │   ├── ThrottledError     requests come too fast, and not before fal's time is over
 │   │   └── ProviderLockedError the account or its key is refused
 │   ├── RefusedError           fal said no to this request for good
@@ -141,6 +142,10 @@ class NotAcceptedError(FalError):
     """The request provably did not enter fal's queue: trying again cannot pay twice."""
 
 
+class PausedError(NotAcceptedError):
+    """The operator stopped all sending while the request waited for its turn: it was not sent."""
+
+
 class ThrottledError(NotAcceptedError):
     """fal takes no request now because too many came: it says nothing about the account."""
 
@@ -162,7 +167,9 @@ class ReplyLostError(FalError):
 
 
 class UnreadableError(FalError):
-    """A status or a result could not be read now; nothing is known."""
+    """A status or a result could not be read now; `reason`: why the job waits, where more than its status is known."""
+
+    reason: str | None = None
 
 
 class UnknownRequestError(UnreadableError):

@@ -119,7 +119,7 @@ class FalClient:
         message, retry_after = f"fal answered {status}: {said.message}", self._retry_after(response)
         if status in ABOUT_KEY:
             raise ProviderLockedError(message, is_about_key=True)
-        if status == HTTPStatus.FORBIDDEN and is_about_account(said.message):
+        if status == HTTPStatus.FORBIDDEN and is_about_account(body or response.text):
             raise ProviderLockedError(message)
         # fal's own 503 says that the request was not taken; an ingress's page says nothing about it.
         is_fal_s = isinstance(body, dict) and "detail" in body
@@ -143,7 +143,8 @@ class FalClient:
         response = self._read("GET", request.status_url, f"{request.request_id}/status")
         body = _json(response)
         word = body.get("status") if response.is_success and isinstance(body, dict) else None
-        if response.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
+        is_no = response.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}
+        if is_no and not is_about_account(body or response.text):
             raise UnknownRequestError(f"fal answered {response.status_code}")
         if not isinstance(word, str):
             raise self._unreadable(response)

@@ -1,20 +1,30 @@
 """What fal says of a request, read: in the queue's status, in both forms of its errors, in a refusal."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from shared.jobs import JobError
 from shared.reasons import Reason
 
+WHO = r"(users?|accounts?|teams?|organi[sz]ations?|workspaces?|keys?|tokens?|subscriptions?)"
+WHAT = r"(locked|blocked|suspended|disabled|deactivated|revoked|expired|banned|on hold)"
+MONEY = r"(balance|credits?|funds|quota|billing|spend(ing)?|budget|invoices?|payments?)"
+SPENT = (
+    r"(exhausted|insufficient|not enough|no|out of|exceeded|reached|depleted|too low|negative|empty|overdue|past due"
+    r"|failed|declined|required|limit)"
+)
 LOCK_WORDS = re.compile(
-    r"user is (locked|blocked|suspended)|account\b.{0,40}\b(locked|blocked|suspended|disabled)"
-    r"|\b(exhausted|insufficient|not enough)\b.{0,20}\b(balance|credits?|funds|quota)\b",
+    rf"\b({WHO}\b.{{0,40}}\b{WHAT}|{WHAT} {WHO}|{MONEY}\b.{{0,30}}\b{SPENT}|{SPENT}\b.{{0,20}}\b{MONEY})\b",
     re.IGNORECASE | re.DOTALL,
 )
-"""What a 403 says where the account is meant, and not the request (seen: fal; resellers say it in other words)."""
+"""What a 403 says where the account is meant, and not the request: fal's words, and those of resellers and gateways."""
+ECHOED = {"input", "ctx"}
+"""Fields of fal's details that repeat what was sent, which may hold any words."""
 NO_REASON = "no reason given"
+MAX_WORDS = 1000
+"""The characters of fal's words that are read, or kept."""
 UNDER_WAY = {"IN_QUEUE", "IN_PROGRESS", "QUEUED", "PENDING", "PROCESSING", "RUNNING"}
 """The queue's words for a request that is not finished: fal has the first two, gateways have others."""
 FAILED_WORDS = {"FAILED", "FAILURE", "ERROR", "CANCELLED", "CANCELED"}
@@ -48,9 +58,21 @@ def read_progress(word: str, body: Mapping[str, Any]) -> Progress:
     return Progress(is_completed=True, error=error)
 
 
-def is_about_account(message: str) -> bool:
-    """Whether a 403 means the account, and not the request that it answers."""
-    return LOCK_WORDS.search(message) is not None
+def is_about_account(body: object) -> bool:
+    """Whether a 403 means the account, and not the request that it answers; it may say so in any of its fields."""
+    return any(LOCK_WORDS.search(text[:MAX_WORDS]) for text in _texts(body))
+
+
+def _texts(body: object) -> Iterator[str]:
+    unread = [body]
+    while unread:
+        match unread.pop():
+            case str() as text:
+                yield text
+            case list() as items:
+                unread += items
+            case dict() as fields:
+                unread += [value for name, value in fields.items() if name not in ECHOED]
 
 
 def read_error(body: object, headers: Mapping[str, str] | None = None) -> JobError:
@@ -75,4 +97,4 @@ def _sentence(item: dict[str, Any]) -> str:
 def clean(text: object) -> str:
     """Text as a row can hold it, and not too much of it."""
     # JSON may hold halves of characters, which no UTF-8 can.
-    return str(text)[:1000].encode("utf-8", "replace").decode()
+    return str(text)[:MAX_WORDS].encode("utf-8", "replace").decode()

@@ -1,5 +1,6 @@
 """Lists of jobs, by the table's two indexes: an owner's, and open ones by the time of their next look."""
 
+import zlib
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ MOST_KEYS = 100
 MOST_PAGES = 20
 """The reads that one list takes, so that a rare filter over very many jobs answers in time."""
 MOST_PARKED = 500
-"""The parked jobs that one look finds at each end of each partition."""
+"""The parked jobs that one look finds at each end of each partition, and in its middle."""
 MOST_OWNERS_KNOWN = 50_000
 """The jobs whose owner a container remembers."""
 MAX_NUMBER = 2**53
@@ -69,8 +70,8 @@ class JobIndexes:
         last = page["ExclusiveStartKey"]
         return jobs, write_cursor(owner, last["created_at"]["S"], last["job_id"]["S"])
 
-    def count_open(self, owner: str, most: int) -> int:
-        """How many of an owner's newest jobs are open; of very many, so many that there are `most` or nearly."""
+    def count_posted(self, owner: str, most: int) -> int:
+        """How many of an owner's newest jobs, `most` or a few more, are open and were not made by uploads."""
         page: dict[str, Any] = {
             "TableName": self._table,
             "IndexName": "by_owner",
@@ -85,11 +86,11 @@ class JobIndexes:
             "Limit": MOST_KEYS,
         }
         found, looked_at = 0, 0
-        while looked_at < 2 * most:
+        while looked_at < most:
             answer = self._client.query(**page)
             job_ids = [item["job_id"]["S"] for item in answer["Items"]]
-            rows = self._get_many(job_ids, ProjectionExpression="job_id, open_shard")
-            found += sum("open_shard" in row for row in rows)
+            rows = self._get_many(job_ids, ProjectionExpression="job_id, open_shard, upload")
+            found += sum("open_shard" in row and "upload" not in row for row in rows)
             looked_at += len(job_ids)
             if found >= most or "LastEvaluatedKey" not in answer:
                 break
@@ -113,24 +114,32 @@ class JobIndexes:
         return [job_id for _, job_id in sorted(found)[:limit]]
 
     def list_parked(self) -> dict[str, list[str]]:
-        """Ids of parked jobs by owner, those first that give up first; of very many, the oldest and the newest.
+        """Ids of parked jobs by owner, those first that give up first; of very many, some.
 
-        The newest too, so that one owner's crowd cannot hide what another one posted after it.
+        These are the oldest, the newest, and some between that are others each time, so that one owner's crowd cannot
+        hide for long what another one posted before, after or amid it.
         """
-        found: set[tuple[int, str]] = set()
+        found: dict[str, int] = {}
         for number in range(OPEN_SHARDS):
             shard = shard_name(number, parked=True)
             oldest = self._list_shard(shard, MAX_NUMBER, MOST_PARKED)
-            found |= set(oldest)
+            found |= {job_id: check_at for check_at, job_id in oldest}
             if len(oldest) == MOST_PARKED:
-                found |= set(self._list_shard(shard, MAX_NUMBER, MOST_PARKED, newest_first=True))
-        job_ids = [job_id for _, job_id in sorted(found)]
+                newest = self._list_shard(shard, MAX_NUMBER, MOST_PARKED, newest_first=True)
+                between = self._amid(oldest[-1][0], newest[-1][0])
+                amid = self._list_shard(shard, between, MOST_PARKED, newest_first=True)
+                found |= {job_id: check_at for check_at, job_id in [*newest, *amid]}
+        job_ids = sorted(found, key=lambda job_id: (found[job_id], job_id))
         self._learn_owners(job_ids)
         parked: dict[str, list[str]] = {}
         for job_id in job_ids:
             if owner := self._owners.get(job_id):
                 parked.setdefault(owner, []).append(job_id)
         return parked
+
+    def _amid(self, first: int, last: int) -> int:
+        """A number between two that is another one each time."""
+        return first + zlib.crc32(moment_text(self._now()).encode()) % (max(last - first, 0) + 1)
 
     def _list_shard(self, shard: str, until: int, limit: int, *, newest_first: bool = False) -> list[tuple[int, str]]:
         answer = self._client.query(

@@ -89,7 +89,7 @@ class JobTable:
         return changes | gone | {"settled_at": moment_text(now), "expires_at": expires_at}
 
     def postpone(self, job: Job, check_at: int, *, looks: int = 0, **changes: Any) -> Job:
-        """Set when an open job is looked at next, without moving it; `looks` in a row before have learned nothing.
+        """Set when an open job is looked at next, without moving it; `looks` in a row have met the same trouble.
 
         Raises:
             StatusConflictError: it moved meanwhile.
@@ -213,8 +213,9 @@ def read_job(row: Any) -> Job:
 
 def _count_end(to: JobStatus, error: JobError | None, *, was: str | None = None) -> None:
     count(f"Job{to.capitalize()}")
-    is_paid = was == JobStatus.STORING or (error is not None and error.type in PAID_AND_LOST)
-    if to is JobStatus.FAILED and is_paid:
+    # A job that succeeded with an error has some of its pictures.
+    is_lost = error is not None and error.type in PAID_AND_LOST
+    if is_lost or (to is JobStatus.FAILED and was == JobStatus.STORING):
         count("PaidResultLost")
 
 

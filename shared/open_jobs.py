@@ -7,6 +7,10 @@ from shared.job_indexes import JobIndexes
 
 FREE_SHARE = 20
 """The part (one in so many) of the bound that a container lets an owner post before it counts."""
+COUNT_SHARE = 10
+"""The part of the room that a container lets an owner fill before it counts again: other containers fill it too."""
+LEAST_SHARE = 200
+"""The part of the bound that it lets an owner post at least, since counting costs some reads for each hundred jobs."""
 REFUSE_SECONDS = 30
 """How long a container refuses an owner whose jobs it has counted, before it counts again."""
 
@@ -14,8 +18,8 @@ REFUSE_SECONDS = 30
 class OpenJobs:
     """Admits posted jobs while their owner has fewer than `most` under way; 0 admits all.
 
-    A container counts seldom: as many jobs as there was room for may follow before it counts again. So several
-    containers together may admit some more than `most`.
+    A container counts seldom: a tenth of the jobs that there was room for may follow before it counts again. So several
+    containers together may admit some more than `most`. Jobs of uploads are not counted, and none is refused.
     """
 
     def __init__(self, indexes: JobIndexes, most: int, now: Callable[[], float]) -> None:
@@ -41,8 +45,8 @@ class OpenJobs:
     def _count_room(self, owner: str) -> int:
         now = self._now()
         if self._full_until.get(owner, now) <= now:
-            room = self._most - self._indexes.count_open(owner, self._most)
+            room = self._most - self._indexes.count_posted(owner, self._most)
             if room > 0:
-                return room
+                return max(room // COUNT_SHARE, self._most // LEAST_SHARE, 1)
             self._full_until[owner] = now + REFUSE_SECONDS
         raise TooManyOpenJobsError(self._most, REFUSE_SECONDS)

@@ -15,14 +15,16 @@ from shared.jobs import Job, JobError, JobStatus, unix_seconds
 from shared.locks import EVERYBODY, State
 from shared.observability import logger
 from shared.reasons import PARKING, Reason
-from shared.sending import TimeLeft, attempt_again, give_up_at
+from shared.sending import POST_SECONDS, TimeLeft, attempt_again, give_up_at
 
 MOST_JOBS = 5000
 """The due jobs that one sweep takes up; what it has no time for stays due."""
-MOST_UNPARKED = 200
+MOST_UNPARKED = 1000
 """The parked jobs that one sweep sends after a lock or a pause, so that they do not all come at once."""
 JOB_SECONDS = 60
 """What one job may take at worst: two answers of fal, the outputs, the writes."""
+TURN_SECONDS = 30
+"""What a job that is sent side by side with others may wait until fal takes it: a throttle is found out sooner."""
 DELAY_SECONDS = 30
 """What is left for noting that a job comes later; a read and a write, with the SDK's repetitions."""
 FAILED_LOOK_SECONDS = 300
@@ -56,10 +58,9 @@ def sweep(app: App, time_left: TimeLeft) -> Swept:
         # The index lags behind the table: the job may have been moved, and given more time, meanwhile.
         if job.check_at is None or job.check_at > now:
             return None
-        if job.status is JobStatus.ACCEPTED and app.throttle.is_tight:
-            swept.throttled.append(job.job_id)
-            return None
-        return advance(app, job, time_left)
+        if job.status is not JobStatus.ACCEPTED:
+            return advance(app, job, time_left)
+        return _send_beside_others(app, swept, job, lambda: advance(app, job, _briskly(time_left)))
 
     state = app.breaker.read()
     parked = app.indexes.list_parked()
@@ -71,7 +72,7 @@ def sweep(app: App, time_left: TimeLeft) -> Swept:
         overdue = app.indexes.list_due(now, MOST_JOBS, parked=True)
         _look_at_each(app, swept, overdue, time_left, advance_if_due)
     _send_throttled(app, swept, time_left)
-    state = app.breaker.state
+    state = app.breaker.state()
     swept.is_locked, swept.is_paused = bool(state.locks), bool(state.paused_at)
     return swept
 
@@ -82,10 +83,7 @@ def _send_parked(app: App, swept: Swept, state: State, parked: dict[str, list[st
     def unpark(job: Job) -> Job | None:
         if job.reason not in PARKING:
             return None
-        if app.throttle.is_tight:
-            swept.throttled.append(job.job_id)
-            return None
-        return attempt_again(app, job, time_left)
+        return _send_beside_others(app, swept, job, lambda: attempt_again(app, job, _briskly(time_left)))
 
     def probe(job: Job) -> Job | None:
         return attempt_again(app, job, time_left, probing=True) if job.reason in PARKING else None
@@ -97,16 +95,34 @@ def _send_parked(app: App, swept: Swept, state: State, parked: dict[str, list[st
     app.breaker.close_idle(parked)
     names = [EVERYBODY] if EVERYBODY in state.locks else sorted(state.locks)
     for name in names:
-        owner = _next_in_turn(parked, state.locks[name].probed) if name == EVERYBODY else name
+        owner = _next_in_turn(parked, state) if name == EVERYBODY else name
         if owner in parked and app.breaker.claim_probe(name, owner):
             # Any of them, so that a few that would be refused for their content cannot stand before all.
             chosen = parked[owner][zlib.crc32(str(app.now()).encode()) % len(parked[owner])]
             _look_at_each(app, swept, [chosen], time_left, probe)
 
 
-def _next_in_turn(parked: dict[str, list[str]], last: str) -> str:
-    """The owner whose job is to find out whether everybody's lock has ended, after the one whose job was the last."""
-    owners = sorted(parked)
+def _briskly(time_left: TimeLeft) -> TimeLeft:
+    """The time of one job among many, from now on: it is not to stand and wait for its turn for long."""
+    spared = max(0.0, time_left() - POST_SECONDS - TURN_SECONDS)
+    return lambda: time_left() - spared
+
+
+def _send_beside_others(app: App, swept: Swept, job: Job, attempt: Callable[[], Job]) -> Job | None:
+    """Send a job, unless fal takes requests slowly: then it is sent later, one at a time."""
+    moved = None if app.throttle.is_tight else attempt()
+    if moved is None or moved.reason == Reason.THROTTLED:
+        swept.throttled.append(job.job_id)
+    return moved
+
+
+def _next_in_turn(parked: dict[str, list[str]], state: State) -> str:
+    """The owner whose job is to find out whether everybody's lock has ended, after the one whose job was the last.
+
+    Who has a lock of its own would most likely be refused for that, which says nothing of the others.
+    """
+    last = state.locks[EVERYBODY].probed
+    owners = sorted(parked.keys() - state.locks.keys()) or sorted(parked)
     return next((owner for owner in owners if owner > last), owners[0] if owners else "")
 
 

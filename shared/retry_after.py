@@ -10,15 +10,20 @@ from shared.waiting import HOUR
 MOST_SECONDS = 6 * HOUR
 """The longest wait that is taken from a header: a slip of the other side must not stop everything for days."""
 
+SECONDS = re.compile(r"\+?([0-9]+(?:\.[0-9]*)?) ?(?:s|sec|seconds)?", re.ASCII | re.IGNORECASE)
+"""A number of seconds, also with the unit that some servers write."""
+
 
 def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """The seconds to wait, from 0 to MOST_SECONDS; None where the header is absent or says nothing.
 
-    A date is measured by the server's own clock where the answer carries its Date.
+    A date is measured by the server's own clock where the answer carries its Date. A header that stands there twice, as
+    fal's and a gateway's, reads as a list: the longest wait counts.
     """
     text = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text, re.ASCII):
-        return min(float(text), MOST_SECONDS)
+    numbers = [SECONDS.fullmatch(part.strip()) for part in text.split(",") if part.strip()]
+    if any(numbers):
+        return min(max(float(number[1]) for number in numbers if number), MOST_SECONDS)
     if (until := _read_date(text)) is None:
         return None
     asked_at = _read_date(headers.get("Date", "")) or now

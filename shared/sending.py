@@ -6,10 +6,12 @@ from typing import Any
 
 from shared import waiting
 from shared.app import App
+from shared.breaker import PAUSED
 from shared.errors import (
     AwsUnavailableError,
     DarkroomError,
     NotAcceptedError,
+    PausedError,
     ProviderLockedError,
     RefusedError,
     ReplyLostError,
@@ -59,11 +61,11 @@ def attempt_again(app: App, job: Job, time_left: TimeLeft, *, probing: bool = Fa
         if (wait := app.throttle.wait) > time_left() - POST_SECONDS:
             return app.jobs.let_wait(job, unix_seconds(now) + ceil(wait), throttled(wait))
         lease = unix_seconds(now) + waiting.LEASE
-        claim = {"attempt": job.attempt + 1, "attempt_at": moment_text(now), "check_at": lease, "error": None}
-        claimed = app.jobs.move(job, JobStatus.SUBMITTING, **claim)
+        begun = {"attempt": job.attempt + 1, "attempt_at": moment_text(now), "check_at": lease, "error": None}
+        job = app.jobs.move(job, JobStatus.SUBMITTING, **begun)
     except StatusConflictError as conflict:
         return conflict.job or job
-    return send(app, claimed, time_left)
+    return send(app, job, time_left)
 
 
 def throttled(wait: float) -> JobError:
@@ -132,11 +134,13 @@ def _post_prepared(
         request = _try(app, job, submit_to_fal, time_left)
     except (AwsUnavailableError, SettingsError) as error:
         return _retry(app, job, OURS[type(error)], error)
+    except ProviderLockedError as error:
+        return _park(app, job, error)
     except RefusedError as error:
         app.breaker.note_answered()
         return JobStatus.FAILED, {"error": _error(Reason.REFUSED_BY_FAL, error)}
-    except ProviderLockedError as error:
-        return _park(app, job, error)
+    except PausedError as error:
+        return JobStatus.ACCEPTED, _parked(job, Reason.PAUSED, error)
     except ThrottledError as error:
         return _retry(app, job, Reason.THROTTLED, error)
     except NotAcceptedError as error:
@@ -164,13 +168,16 @@ def _retry(app: App, job: Job, reason: Reason, error: DarkroomError) -> tuple[Jo
 
 def _park(app: App, job: Job, error: ProviderLockedError) -> tuple[JobStatus, dict[str, Any]]:
     # Who is refused again and again, each time while others are accepted, is no victim of a lock.
-    refused = EVERYBODY if error.is_about_key else job.owner
-    strikes = job.strikes + app.breaker.note_refused(refused, str(error))
+    whose = EVERYBODY if error.is_about_key else job.owner
+    strikes = job.strikes + app.breaker.note_refused(whose, str(error))
     if strikes >= MOST_STRIKES:
         return JobStatus.FAILED, {"error": _error(Reason.REFUSED_BY_FAL, error)}
+    return JobStatus.ACCEPTED, _parked(job, Reason.PROVIDER_LOCKED, error) | {"strikes": strikes}
+
+
+def _parked(job: Job, reason: Reason, error: DarkroomError) -> dict[str, Any]:
     until = unix_seconds(job.created_at) + waiting.ACCEPTANCE
-    parked = {"reason": Reason.PROVIDER_LOCKED, "strikes": strikes, "check_at": until}
-    return JobStatus.ACCEPTED, parked | {"error": _error(Reason.PROVIDER_LOCKED, error)}
+    return {"reason": reason, "check_at": until, "error": _error(reason, error)}
 
 
 def _prepare(app: App, job: Job) -> Callable[[], Request]:
@@ -190,8 +197,11 @@ def _try(app: App, job: Job, submit_to_fal: Callable[[], Request], time_left: Ti
     while True:
         try:
             with app.throttle.turn(time_left() - POST_SECONDS):
+                if app.breaker.state().paused_at:
+                    # The turn may have come long after the last look.
+                    raise PausedError(PAUSED)
                 return _submit_in_turn(app, submit_to_fal)
-        except ProviderLockedError:
+        except (PausedError, ProviderLockedError):
             raise
         except NotAcceptedError as error:
             tries += 1

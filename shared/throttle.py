@@ -47,7 +47,9 @@ class Throttle:
     def note_refused(self, retry_after: float | None) -> None:
         """fal refused a submission, and asks for so many seconds of patience, or says nothing of it."""
         self._is_named = bool(retry_after)
-        self._interval = retry_after or min(2 * self.interval, MOST_SECONDS)
+        # Several that were on their way side by side are one refusal.
+        doubled = self.interval if self.wait else min(2 * self.interval, MOST_SECONDS)
+        self._interval = retry_after or doubled
         self._refused_at = self._now()
         self._free_at = max(self._free_at, self._refused_at + self._interval)
 

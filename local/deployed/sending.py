@@ -41,7 +41,7 @@ def pause(breaker: Breaker, what: str) -> None:
         print("Uploads and posts are taken and wait, for three days at most. What fal has is finished.")
         print("`make resume` lets it go on.")
     else:
-        print(f"Sending for {what} has been paused since {breaker.state.paused_at}. Nothing was changed.")
+        print(f"Sending for {what} has been paused since {breaker.state().paused_at}. Nothing was changed.")
 
 
 def resume(breaker: Breaker, what: str) -> None:

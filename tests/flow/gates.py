@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from local.fal import EmulatorTransport
+from tests.conftest import Context
 
 Answer = Callable[[httpx.Request], httpx.Response | None]
 LOCK = {"detail": "User is locked. Reason: Exhausted balance. Top up your balance at fal.ai/dashboard/billing."}
@@ -38,3 +39,16 @@ class Gate(httpx.BaseTransport):
     def accepted(self) -> list[float]:
         """When POSTs were accepted."""
         return [at for at, status in zip(self.times, self.answers, strict=True) if status < 300]
+
+
+class Ticking(Context):
+    """Lambda's context in which time passes by the system's clock."""
+
+    def __init__(self, system: Any, seconds: float) -> None:
+        super().__init__()
+        self._clock = system.fal.clock
+        self._end = self._clock.now() + seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Say how long the function has yet."""
+        return int((self._end - self._clock.now()) * 1000)

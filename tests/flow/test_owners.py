@@ -129,6 +129,7 @@ def test_an_owner_in_a_crowd_of_thousands_is_seen(system: Any, monkeypatch: pyte
     system.app.breaker.note_refused(EVERYBODY, "locked")
     for _ in range(120):
         system.post({"prompt": "p"}, owner="crowd")
+    system.fal.advance(1)
     system.post({"prompt": "p"}, owner="late")
     parked = system.app.indexes.list_parked()
     assert len(parked["late"]) == 1
