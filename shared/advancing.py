@@ -1,6 +1,7 @@
 """Advancing: the next needed thing is done for an open job; the only way in which a job recovers."""
 
 from math import ceil
+from typing import Any
 
 from shared import waiting
 from shared.app import App
@@ -16,12 +17,16 @@ from shared.errors import (
 from shared.fal_words import COMPLETED
 from shared.jobs import Job, JobError, JobStatus, Request, unix_seconds
 from shared.observability import logger
-from shared.reasons import Reason
+from shared.reasons import PARKING, Reason
 from shared.sending import TimeLeft, attempt_again, give_up_at
 
 LOOK_SECONDS = 60
 MOST_LOOK_SECONDS = 900
 """When a job is looked at again that nothing could be learned of: at first, and at most."""
+MOST_NOES = 3
+"""So often in a row must fal say that it has no such request of ours, until that is believed."""
+GRACE_SECONDS = waiting.HOUR
+"""How long after its time a job that was parked may still be sent, as others had to go first."""
 
 
 def advance(app: App, job: Job, time_left: TimeLeft) -> Job:
@@ -33,7 +38,7 @@ def advance(app: App, job: Job, time_left: TimeLeft) -> Job:
             error = JobError(type=Reason.NO_WORD_FROM_FAL, message=why).model_dump()
             doubt = {"reason": Reason.LEASE_EXPIRED, "error": error, "check_at": give_up_at(job)}
             return app.jobs.move(job, JobStatus.UNCONFIRMED, **doubt)
-        if unix_seconds(app.now()) >= give_up_at(job):
+        if unix_seconds(app.now()) >= give_up_at(job) and not _may_still_be_sent(app, job):
             return _give_up(app, job, time_left)
         if job.claim:
             return _ask_whose(app, job, job.claim)
@@ -44,8 +49,14 @@ def advance(app: App, job: Job, time_left: TimeLeft) -> Job:
         return conflict.job or job
 
 
+def _may_still_be_sent(app: App, job: Job) -> bool:
+    """Whether a job whose time ran out while it was parked has its one attempt now that nothing holds it up."""
+    waited = job.reason in PARKING and not job.claim and app.breaker.why_waiting(job.owner) is None
+    return waited and unix_seconds(app.now()) < give_up_at(job) + GRACE_SECONDS
+
+
 def _ask_whose(app: App, job: Job, claim: Request) -> Job:
-    """Ask fal after a request that a delivery named: where it is not one of our key's, all is as it was before."""
+    """Ask fal after a request that a delivery named: where it is none of our key's, all is as it was before."""
     try:
         progress = app.fal.status(claim)
         if progress.is_completed:
@@ -54,12 +65,15 @@ def _ask_whose(app: App, job: Job, claim: Request) -> Job:
         if job.status is JobStatus.UNCONFIRMED:
             return app.jobs.move(job, JobStatus.QUEUED)
         return app.jobs.postpone(job, unix_seconds(app.now()) + app.settings.poll_seconds)
-    except UnknownRequestError:
+    except UnknownRequestError as error:
+        if job.looks < MOST_NOES - 1:
+            return _look_later(app, job, error, looks=job.looks + 1)
         unclaimed = job.model_copy(update={"request": None})
         check_at = unix_seconds(app.now()) if job.status is JobStatus.ACCEPTED else give_up_at(unclaimed)
         return app.jobs.postpone(job, check_at, request=None)
     except (UnreadableError, AwsUnavailableError, SettingsError) as error:
-        return _look_later(app, job, error)
+        # The reason stays, to which the job may return.
+        return _look_later(app, job, error, looks=0)
 
 
 def _ask(app: App, job: Job) -> Job:
@@ -75,17 +89,21 @@ def _ask(app: App, job: Job) -> Job:
                 type=Reason.NO_WORD_FROM_FAL, message="fal did not finish the request in time; it is cancelled"
             )
             return app.jobs.move(job, JobStatus.FAILED, error=error.model_dump())
-        return app.jobs.postpone(job, unix_seconds(app.now()) + app.settings.poll_seconds)
+        # Whatever trouble there was is over.
+        return app.jobs.postpone(job, unix_seconds(app.now()) + app.settings.poll_seconds, reason=None, error=None)
     except (UnreadableError, AwsUnavailableError, SettingsError) as error:
-        return _look_later(app, job, error)
+        if reason := getattr(error, "reason", None):
+            why = JobError(type=reason, message=str(error)).model_dump()
+            return _look_later(app, job, error, looks=job.looks_at(reason) + 1, reason=reason, error=why)
+        return _look_later(app, job, error, looks=job.looks + 1)
 
 
-def _look_later(app: App, job: Job, error: DarkroomError) -> Job:
-    logger.warning("job not looked at", job_id=job.job_id, looks=job.looks, why=str(error))
-    wait = waiting.backoff(job.job_id, job.looks, first=LOOK_SECONDS, most=MOST_LOOK_SECONDS)
-    asked_to_wait = getattr(error, "retry_after", None) or 0
+def _look_later(app: App, job: Job, trouble: DarkroomError, *, looks: int, **changes: Any) -> Job:
+    logger.warning("job not looked at", job_id=job.job_id, looks=job.looks, why=str(trouble))
+    wait = waiting.backoff(job.job_id, max(looks - 1, 0), first=LOOK_SECONDS, most=MOST_LOOK_SECONDS)
+    asked_to_wait = getattr(trouble, "retry_after", None) or 0
     check_at = min(unix_seconds(app.now()) + ceil(max(wait, asked_to_wait)), give_up_at(job))
-    return app.jobs.postpone(job, check_at, looks=job.looks + 1)
+    return app.jobs.postpone(job, check_at, looks=looks, **changes)
 
 
 def _give_up(app: App, job: Job, time_left: TimeLeft) -> Job:
@@ -95,6 +113,11 @@ def _give_up(app: App, job: Job, time_left: TimeLeft) -> Job:
     if job.status is JobStatus.UNCONFIRMED and again:
         changes = {"reason": Reason.RESUBMIT, "request": None, "resubmits": job.resubmits + 1, "error": None}
         return attempt_again(app, app.jobs.move(job, JobStatus.ACCEPTED, **changes), time_left)
+    if job.claim:
+        # Whose request it is was never learned, so it must not speak for its account.
+        why = f"a delivery says that request {job.claim.request_id} succeeded; fal never said whether it is one of ours"
+        lost = JobError(type=Reason.RESULT_UNAVAILABLE, message=why)
+        return app.jobs.move(job, JobStatus.FAILED, error=lost.model_dump(), request=None)
     error = job.error or JobError(type=Reason.NO_WORD_FROM_FAL, message="fal neither delivered a result nor showed one")
     # What is known of a result stays with the job, for whoever looks into it.
     return app.jobs.move(job, JobStatus.FAILED, error=error.model_dump(), result_json=job.result_json)

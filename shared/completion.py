@@ -17,7 +17,7 @@ from shared.fal_words import NO_REASON, Progress, read_error
 from shared.images import is_object
 from shared.jobs import MOVES, Job, JobError, JobStatus, Request, unix_seconds
 from shared.observability import count, logger
-from shared.reasons import Reason
+from shared.reasons import PAID_AND_LOST, PARKING, Reason
 from shared.storing import MOST_UNFIT, again_at, fail_unread, store
 from shared.webhooks import Delivery
 
@@ -53,7 +53,10 @@ def complete(app: App, delivery: Delivery) -> Job:
     if job is None:
         raise StatusConflictError(job)
     if not is_about(delivery, job):
-        if delivery.succeeded and not app.accounts.is_foreign(delivery.user_id):
+        is_new = delivery.request_id not in app.fit_none
+        if delivery.succeeded and is_new and app.accounts.is_ours(delivery.user_id) is not False:
+            # fal delivers it again, since it gets no 2xx.
+            app.fit_none.add(delivery.request_id)
             logger.error("paid result fits no request", job_id=job.job_id, request_id=delivery.request_id)
             count("PaidResultLost")
         raise StatusConflictError(job)
@@ -85,20 +88,26 @@ def _claim(app: App, delivery: Delivery, job: Job) -> None:
     """Keep the request of a delivery that says OK, for the sweep to ask after; until then the job is not sent again."""
     if delivery.succeeded and job.request is None and job.status in {JobStatus.ACCEPTED, JobStatus.UNCONFIRMED}:
         request = {"request_id": delivery.request_id}
+        ask_at = unix_seconds(app.now()) + ASK_SECONDS
+        if job.status is JobStatus.ACCEPTED and job.reason not in PARKING:
+            # Asking comes before sending; and the time for that may be one that fal named.
+            ask_at = max(ask_at, job.check_at or 0)
         with suppress(StatusConflictError):
-            app.jobs.postpone(job, unix_seconds(app.now()) + ASK_SECONDS, request=request)
+            app.jobs.postpone(job, ask_at, request=request)
 
 
 def _come_again(delivery: Delivery, job: Job) -> Job:
     if delivery.succeeded:
-        _note_late(job, JobStatus.SUCCEEDED)
+        _note_paid(job, JobStatus.SUCCEEDED)
     else:
         logger.info("delivery came again", job_id=job.job_id, status=job.status)
     return job
 
 
-def _note_late(job: Job, to: JobStatus) -> None:
-    if to in PAID and job.status is not JobStatus.SUCCEEDED:
+def _note_paid(job: Job, to: JobStatus) -> None:
+    """Note what came for a job that has ended: a paid picture that was not counted as lost then is so now."""
+    is_counted = job.status is JobStatus.SUCCEEDED or (job.error is not None and job.error.type in PAID_AND_LOST)
+    if to in PAID and not is_counted:
         logger.error("paid result came too late", job_id=job.job_id, status=job.status)
         count("PaidResultLost")
     else:
@@ -138,7 +147,11 @@ def _read_failure(app: App, delivery: Delivery, job: Job, request: Request) -> t
         if JobStatus.QUEUED not in MOVES[job.status] | {job.status}:
             raise
         # What it says is kept with the job, and the sweep asks.
-        noted = {"error": said.model_dump(), "check_at": unix_seconds(app.now()) + ASK_SECONDS}
+        noted = {
+            "reason": Reason.FAL_ERROR,
+            "error": said.model_dump(),
+            "check_at": unix_seconds(app.now()) + ASK_SECONDS,
+        }
         return JobStatus.QUEUED, noted
 
 
@@ -172,7 +185,7 @@ def _move(app: App, job: Job, to: JobStatus, changes: dict[str, Any], request_id
                 # It is to be sent again already.
                 return job
             if to is job.status:
-                return app.jobs.postpone(job, **{"looks": job.looks + 1, **changes})
+                return app.jobs.postpone(job, **{"looks": job.looks_at(changes.get("reason")) + 1, **changes})
             # A request that came with its URLs is worth more than its id alone.
             request = job.request or Request(request_id=request_id)
             return app.jobs.move(job, to, **{"request": request.model_dump(exclude_none=True), **changes})
@@ -181,7 +194,7 @@ def _move(app: App, job: Job, to: JobStatus, changes: dict[str, Any], request_id
                 raise
             job = conflict.job
             if job.status.is_settled or to not in MOVES[job.status] | {job.status}:
-                _note_late(job, to)
+                _note_paid(job, to)
                 return job
 
 
@@ -197,6 +210,13 @@ def fetch_and_store(app: App, job: Job, progress: Progress) -> Job:
     return _move(app, job, to, changes, job.request.request_id)
 
 
+def _find_result(app: App, job: Job, request: Request, *, failed: bool = False) -> Result:
+    """What fal made, as it is kept with the job or as fal shows it."""
+    if job.result_json:
+        return Result.model_validate_json(job.result_json)
+    return app.fal.result(request, failed=failed)
+
+
 def _conclude(
     app: App, job: Job, request: Request, progress: Progress, said: JobError | None
 ) -> tuple[JobStatus, dict[str, Any]]:
@@ -204,15 +224,17 @@ def _conclude(
     if progress.error and progress.has_reason:
         return _end(app, job, progress.error)
     try:
-        if job.result_json:
-            return store(app, Result.model_validate_json(job.result_json), job)
-        return store(app, app.fal.result(request, failed=progress.error is not None), job)
+        return store(app, _find_result(app, job, request, failed=progress.error is not None), job)
     except ModelFailedError as error:
         told = JobError(type=error.kind, message=str(error))
         is_silent = told.type == Reason.FAL_ERROR and told.message == NO_REASON
         return _end(app, job, (said if is_silent else None) or told)
     except UnreadableError as error:
-        if job.looks < MOST_UNFIT:
+        if progress.error:
+            error.reason = Reason.FAL_ERROR
+        else:
+            error.reason = Reason.UNREADABLE_RESULT if isinstance(error, OddResultError) else Reason.RESULT_UNAVAILABLE
+        if job.looks_at(error.reason) < MOST_UNFIT:
             raise
         if progress.error and said:
             # The queue has said that it failed: nothing is in doubt but the reason.

@@ -198,7 +198,5 @@ def read_result(content: object) -> Result | None:
 
 
 def _find_url(entry: object) -> str | None:
-    if isinstance(entry, str):
-        return entry if entry.startswith(("https://", "http://", "data:")) else None
-    url = entry.get("url") if isinstance(entry, dict) else None
-    return url if isinstance(url, str) and url else None
+    url = entry.get("url") if isinstance(entry, dict) else entry
+    return url if isinstance(url, str) and url.startswith(("https://", "http://", "data:")) else None

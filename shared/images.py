@@ -47,6 +47,11 @@ def is_object(reference: str) -> bool:
     return reference.startswith("s3://")
 
 
+def _bare(etag: str) -> str:
+    """An ETag in the one form that can be compared: HTTP quotes it, events do not, and other stores use capitals."""
+    return etag.strip('"').lower()
+
+
 def check_key(key: str) -> None:
     """Make sure that a link to an object leads to it: HTTP clients fold `.` and `..` segments away (RFC 3986, 5.2.4).
 
@@ -86,7 +91,7 @@ class Images:
             raise AwsUnavailableError(f"the object cannot be read: {code}") from error
         except BotoCoreError as error:
             raise AwsUnavailableError(f"the object cannot be read: {type(error).__name__}") from error
-        if ref.etag and answer["ETag"].strip('"') != ref.etag:
+        if ref.etag and _bare(answer["ETag"]) != _bare(ref.etag):
             raise UploadRejectedError(
                 Reason.UPLOAD_SUPERSEDED, "the object was overwritten; what is there now is another upload's job"
             )

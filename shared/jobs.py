@@ -163,7 +163,7 @@ class Request(Record):
 class Job(Record):
     """One submission from accepted to settled. Times are UTC; `check_at` and `expires_at` are Unix seconds.
 
-    `looks` counts looks in a row that learned nothing, `resubmits` attempts that ended unpaid or in doubt and were
+    `looks` counts looks in a row that met the same trouble, `resubmits` attempts that ended unpaid or in doubt and were
     followed by another, `strikes` refusals of this job alone, while others were accepted.
     """
 
@@ -208,6 +208,10 @@ class Job(Record):
     def claim(self) -> Request | None:
         """The request that a delivery named, of which fal is yet to say whether it is one of our key's."""
         return self.request if self.status in {JobStatus.ACCEPTED, JobStatus.UNCONFIRMED} else None
+
+    def looks_at(self, reason: str | None) -> int:
+        """How many looks in a row have met the trouble that a reason names."""
+        return self.looks if self.reason == reason else 0
 
     @property
     def images_asked_for(self) -> int:

@@ -19,6 +19,7 @@ URL = re.compile(
     r"(?:[/?][!-\[\]-~]*)?",  # all that ASCII prints, but for space and backslash
     re.ASCII | re.IGNORECASE,
 )
+MAX_PORT = 65535
 NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)*")
 
 
@@ -64,7 +65,7 @@ def find_origin(url: str, origins: Iterable[Origin]) -> Origin:
         raise OutputRefusedError("the output's URL is malformed")
     scheme, host = parts["scheme"].lower(), parts["host"].lower().strip("[]")
     port = int(parts["port"] or _default_port(scheme))
-    if ":" not in host and not NAME.fullmatch(host):
+    if (":" not in host and not NAME.fullmatch(host)) or port > MAX_PORT:
         raise OutputRefusedError("the output's URL has no proper host")
     for origin in origins:
         if origin.takes(scheme, host, port):

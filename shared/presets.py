@@ -132,7 +132,10 @@ class Preset(BaseModel):
     @classmethod
     def _tells_outputs_apart(cls, template: str, info: ValidationInfo) -> str:
         images = info.data.get("arguments", {}).get("num_images", 1)
-        if faults := [Fault((), text) for text in _judge_output_key(template, images)]:
+        faults = [Fault((), text) for text in _judge_output_key(template, images)]
+        if info.data.get("same_bytes") == "skip" and "{job_id}" not in template:
+            faults.append(Fault((), "needs {job_id} beside `same_bytes: skip`: bytes that come back keep their output"))
+        if faults:
             refuse(faults)
         return template
 

@@ -51,14 +51,14 @@ def list_jobs(app: App, owner: str, query: dict[str, str]) -> dict[str, Any]:
 def view(app: App, job: Job) -> dict[str, Any]:
     """The job as the API shows it; a seed is text, since it may exceed what JavaScript's numbers hold.
 
-    `why` says in words, fal's or S3's where they are theirs, what an open job waits for; `missing` is the number of
-    images that a job was to have and that fal did not make.
+    `why` says in words, fal's or S3's where they are theirs, what an open job waits for, or why images are missing;
+    `missing` is the number of images that a job was to have, and that fal did not make or that could not be stored.
     """
     return {
         "job_id": job.job_id,
         "status": job.status,
         "reason": job.reason,
-        "why": job.error.message if job.error and not job.status.is_settled else None,
+        "why": job.error.message if job.error and job.status is not JobStatus.FAILED else None,
         "endpoint": job.endpoint,
         "preset": job.preset,
         "upload": {"bucket": job.upload.bucket, "key": job.upload.key} if job.upload else None,

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     FAL_ERROR = "fal_error"
     MODEL_ERROR = "model_error"
     # What became of a result; fal was paid.
+    RESULT_UNAVAILABLE = "result_unavailable"
     UNREADABLE_RESULT = "unreadable_result"
     EMPTY_RESULT = "empty_result"
     OUTPUT_HOST_NOT_ALLOWED = "output_host_not_allowed"
@@ -53,6 +54,7 @@ PARKING = frozenset({Reason.PAUSED, Reason.PROVIDER_LOCKED})
 
 PAID_AND_LOST = frozenset(
     {
+        Reason.RESULT_UNAVAILABLE,
         Reason.UNREADABLE_RESULT,
         Reason.EMPTY_RESULT,
         Reason.OUTPUT_HOST_NOT_ALLOWED,

@@ -76,7 +76,9 @@ def test_every_other_place_is_refused_without_a_call() -> None:
     def never(request: httpx.Request) -> httpx.Response:
         raise AssertionError(f"asked {request.url}")
 
-    with pytest.raises(OutputRefusedError, match=r"^the output is at https://evil\.example:443, and FAL_OUTPUT_HOSTS"):
+    with pytest.raises(
+        OutputRefusedError, match=r"^the output is at https://evil\.example:443, which FalOutputHosts does not"
+    ):
         downloads(never, ("cdn.example",)).fetch("https://evil.example/a.jpg", soon())
 
 
