@@ -114,7 +114,7 @@ def test_the_template_has_what_the_commands_read() -> None:
     template: dict[str, Any] = read_yaml((ROOT / "template.yaml").read_text())
     code = "".join(file.read_text() for file in (ROOT / "local/deployed").glob("*.py"))
     outputs = set(re.findall(r'output\(["\'](\w+)', code))
-    assert len(outputs) == 6
+    assert len(outputs) == 7
     assert outputs <= set(template["Outputs"])
     parameters = set(re.findall(r'parameters\.get\("(\w+)"', code))
     assert parameters == {"Architecture", "UploadOwner", "FalAuthScheme", "AlarmEmail"}
