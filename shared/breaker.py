@@ -61,7 +61,7 @@ class Breaker:
         """Each owner's failures in a row."""
 
     def state(self) -> State:
-        """The state as far as this container knows, which looks again when that is old."""
+        """The state as far as this container knows; one that is old is read again."""
         if self._read_at is None or unix_seconds(self._now()) - self._read_at >= KNOWN_SECONDS:
             self.read()
         return self._state
@@ -235,8 +235,7 @@ class Breaker:
             return self._keep(error.response.get("Item")).nonce == state.nonce
         except (BotoCoreError, ClientError) as error:
             logger.warning("breaker not written", reason=type(error).__name__)
-            # Nobody else could be told, but this container at least acts on what it saw.
-            self._state = state
+            self._state = state  # nobody else could be told, but this container acts on what it saw
             return False
         # With what the operator has written meanwhile.
         self._keep(answer["Attributes"])

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.cursors import read_cursor, write_cursor
-from shared.job_table import read_job
+from shared.job_table import job_of_row
 from shared.jobs import OPEN_SHARDS, Job, moment_text, shard_name
 from shared.waiting import T_MAX
 
@@ -60,7 +60,7 @@ class JobIndexes:
             found = {row["job_id"]["S"]: row for row in rows}
             for item in answer["Items"]:
                 row = found.get(item["job_id"]["S"])
-                if row and wanted(job := read_job(row)):
+                if row and wanted(job := job_of_row(row)):
                     if len(jobs) == limit:
                         return jobs, write_cursor(owner, moment_text(jobs[-1].created_at), jobs[-1].job_id)
                     jobs.append(job)

@@ -25,7 +25,7 @@ from shared.rows import MAX_BYTES, ROOM_BYTES, from_row, row_bytes, size_refusal
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-LOOK_SECONDS = 60
+NEXT_LOOK_SECONDS = 60
 """When an open job is looked at next unless the move says otherwise."""
 RETENTION = 90 * 24 * 3600
 """Seconds for which a settled job is kept."""
@@ -82,7 +82,7 @@ class JobTable:
         changes = {"status": to.value, "reason": reason, "looks": None, "updated_at": moment_text(now)}
         if not to.is_settled:
             # An open job that nobody is to look at would be lost.
-            look = {"check_at": unix_seconds(now) + LOOK_SECONDS, "open_shard": open_shard(job.job_id, reason)}
+            look = {"check_at": unix_seconds(now) + NEXT_LOOK_SECONDS, "open_shard": open_shard(job.job_id, reason)}
             return changes | look
         expires_at = unix_seconds(now) + RETENTION
         gone = {"check_at": None, "open_shard": None, "result_json": None}
@@ -192,21 +192,21 @@ class JobTable:
             )
         except ClientError as error:
             return _own_write(error, nonce)
-        return read_job(answer["Attributes"])
+        return job_of_row(answer["Attributes"])
 
     def get(self, job_id: str) -> Job | None:
         """The job, as it is at this moment; None for whatever is no job's id, which may come from outside."""
         if not JOB_ID.fullmatch(job_id):
             return None
         answer = self._client.get_item(TableName=self._table, Key={"job_id": {"S": job_id}}, ConsistentRead=True)
-        return read_job(answer["Item"]) if "Item" in answer else None
+        return job_of_row(answer["Item"]) if "Item" in answer else None
 
 
 def _to_row(job: Job) -> dict[str, Any]:
     return to_row(job.model_dump(mode="json", exclude_none=True) | {"open_shard": job.open_shard})
 
 
-def read_job(row: Any) -> Job:
+def job_of_row(row: Any) -> Job:
     """The job that a row holds."""
     return Job.model_validate(from_row(row))
 
@@ -223,7 +223,7 @@ def _own_write(error: ClientError, nonce: str) -> Job:
     if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
         raise error
     item = error.response.get("Item")
-    job = read_job(item) if item else None
+    job = job_of_row(item) if item else None
     if job and job.nonce == nonce:
         return job
     raise StatusConflictError(job) from error

@@ -47,16 +47,7 @@ MOVES: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.ACCEPTED: frozenset(
         {JobStatus.SUBMITTING, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.STORING, JobStatus.SUCCEEDED}
     ),
-    JobStatus.SUBMITTING: frozenset(
-        {
-            JobStatus.QUEUED,
-            JobStatus.ACCEPTED,
-            JobStatus.UNCONFIRMED,
-            JobStatus.STORING,
-            JobStatus.SUCCEEDED,
-            JobStatus.FAILED,
-        }
-    ),
+    JobStatus.SUBMITTING: frozenset(JobStatus) - {JobStatus.SUBMITTING, JobStatus.CANCELLED},
     JobStatus.UNCONFIRMED: frozenset(
         {JobStatus.QUEUED, JobStatus.STORING, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.ACCEPTED}
     ),
@@ -145,7 +136,7 @@ class Output(Record):
 
 
 class JobError(Record):
-    """Why a job failed: fal's own error type or ours, and a sentence."""
+    """Why a job failed, or what an open one waits for: fal's own error type or one of our reasons, and a sentence."""
 
     type: str
     message: str

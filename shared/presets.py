@@ -134,7 +134,9 @@ class Preset(BaseModel):
         images = info.data.get("arguments", {}).get("num_images", 1)
         faults = [Fault((), text) for text in _judge_output_key(template, images)]
         if info.data.get("same_bytes") == "skip" and "{job_id}" not in template:
-            faults.append(Fault((), "needs {job_id} beside `same_bytes: skip`: bytes that come back keep their output"))
+            faults.append(
+                Fault((), "needs {job_id} beside `same_bytes: skip`: an output that was overwritten is not made again")
+            )
         if faults:
             refuse(faults)
         return template

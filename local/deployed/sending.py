@@ -51,7 +51,7 @@ def resume(breaker: Breaker, what: str) -> None:
         DeployedError: the job table cannot be written.
     """
     if _switch(breaker.resume):
-        print(f"Sending goes on for {what}: what waits is sent from the next minute on, up to 200 jobs a minute.")
+        print(f"Sending goes on for {what}: what waits is sent from the next minute on, up to 1,000 jobs a minute.")
     else:
         print(f"Sending for {what} was not paused. Nothing was changed.")
 

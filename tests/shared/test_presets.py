@@ -88,6 +88,14 @@ def test_the_same_bytes_are_edited_again_unless_a_preset_says_otherwise() -> Non
             preset(**wrong)
 
 
+def test_outputs_are_not_overwritten_where_the_same_bytes_are_skipped() -> None:
+    """Without `{job_id}` the output of bytes that come back would have been overwritten, and stay so."""
+    everything = {"uploads": "everything", "output_key": "{path}-{index}.{ext}"}
+    assert preset(**everything).same_bytes == "edit"
+    with pytest.raises(ValidationError, match=r"needs \{job_id\} beside `same_bytes: skip`"):
+        preset(**everything, same_bytes="skip")
+
+
 @pytest.mark.parametrize(
     ("given", "endpoint"),
     [
