@@ -41,13 +41,24 @@ def check_account(app: App, delivery: Delivery, job: Job) -> None:
     """
     if app.settings.fal_user_id:
         return  # The verifier takes no other's.
-    if job.request is None or job.claim:
-        is_ours = app.accounts.is_ours(delivery.user_id)
-        if is_ours is False:
-            raise InvalidDeliveryError("the delivery is of another account")
-        if is_ours is None:
-            try:
-                app.fal.status(Request(request_id=delivery.request_id))
-            except UnknownRequestError as error:
-                raise InvalidDeliveryError("the request is none of our key's") from error
+    if (job.request is None or job.claim) and not is_of_ours(app, delivery):
+        raise InvalidDeliveryError("the delivery is of another account")
     app.accounts.learn(delivery.user_id)
+
+
+def is_of_ours(app: App, delivery: Delivery) -> bool:
+    """Whether a delivery is of an account of ours; while none is known, whether fal has its request for our key.
+
+    Raises:
+        UnreadableError: fal cannot be asked now.
+        AwsUnavailableError: the table does not say which accounts are known.
+    """
+    if app.settings.fal_user_id:
+        return True  # The verifier takes no other's.
+    is_ours = app.accounts.is_ours(delivery.user_id)
+    if is_ours is None:
+        try:
+            app.fal.status(Request(request_id=delivery.request_id))
+        except UnknownRequestError:
+            return False
+    return is_ours is not False

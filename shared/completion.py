@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 from shared import waiting
-from shared.adoption import check_account, is_about
+from shared.adoption import check_account, is_about, is_of_ours
 from shared.app import App
 from shared.endpoints import Result, read_result
 from shared.errors import (
@@ -47,18 +47,20 @@ def complete(app: App, delivery: Delivery) -> Job:
     Raises:
         InvalidDeliveryError: it is another account's word.
         StatusConflictError: fal's word is about no job, or about another request or attempt than the job's.
-        UnreadableError: the result that the delivery lacks cannot be had now; fal shall deliver again.
+        UnreadableError: what must be asked of fal cannot be had now; fal shall deliver again.
+        AwsUnavailableError: the table does not say which accounts are known.
     """
     job = app.jobs.get(delivery.target.job_id)
     if job is None:
         raise StatusConflictError(job)
     if not is_about(delivery, job):
-        is_new = delivery.request_id not in app.fit_none
-        if delivery.succeeded and is_new and app.accounts.is_ours(delivery.user_id) is not False:
+        if delivery.succeeded and delivery.request_id not in app.fit_none:
+            is_lost = is_of_ours(app, delivery)
             # fal delivers it again, since it gets no 2xx.
             app.fit_none.add(delivery.request_id)
-            logger.error("paid result fits no request", job_id=job.job_id, request_id=delivery.request_id)
-            count("PaidResultLost")
+            if is_lost:
+                logger.error("paid result fits no request", job_id=job.job_id, request_id=delivery.request_id)
+                count("PaidResultLost")
         raise StatusConflictError(job)
     try:
         check_account(app, delivery, job)
