@@ -3,10 +3,12 @@
 import random
 import threading
 import uuid
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import count
+from heapq import merge
+from itertools import count, islice
 from math import ceil
 from typing import Literal
 
@@ -33,6 +35,7 @@ class Queue:
         self._courier = courier
         self._lock = threading.RLock()
         self._requests: dict[str, Request] = {}
+        self._lines: dict[str, list[Request]] = {}
         self._running: set[str] = set()
         self._order = count()
         self._random = random.Random(settings.seed)  # noqa: S311 - a trace that repeats is the purpose
@@ -55,6 +58,7 @@ class Queue:
         with self._lock:
             request.gateway_id = request.id
             self._requests[request.id] = request
+            self._join_line(request)
             wait = (
                 self._settings.queue_seconds if request.script.queue_seconds is None else request.script.queue_seconds
             )
@@ -97,16 +101,12 @@ class Queue:
     def length(self, endpoint: str) -> int:
         """Count what waits at the endpoint, strangers' requests too."""
         with self._lock:
-            return self._settings.others_queued + sum(1 for one in self._waiting() if one.address.endpoint == endpoint)
+            return self._settings.others_queued + len(self._lines.get(endpoint, []))
 
     def position(self, request: Request) -> int:
         """Count what is ahead of the request: ours, and the strangers, who leave evenly until it is ready."""
         with self._lock:
-            ahead = sum(
-                1
-                for one in self._waiting()
-                if one.address.endpoint == request.address.endpoint and _turn(one) < _turn(request)
-            )
+            ahead = bisect_left(self._lines.get(request.address.endpoint, []), _turn(request), key=_turn)
             span = request.ready_at - request.submitted_at
             left = max(0.0, request.ready_at - self._schedule.clock.now())
             return ahead + (ceil(self._settings.others_queued * left / span) if span else 0)
@@ -138,23 +138,32 @@ class Queue:
         """Forget all requests and begin the seed's row anew."""
         with self._lock:
             self._requests.clear()
+            self._lines.clear()
             self._running.clear()
             self._order = count()
             self._random = random.Random(self._settings.seed)  # noqa: S311 - a trace that repeats is the purpose
 
-    def _waiting(self) -> list[Request]:
-        return [one for one in self._requests.values() if one.state is State.IN_QUEUE]
+    def _join_line(self, request: Request) -> None:
+        insort(self._lines.setdefault(request.address.endpoint, []), request, key=_turn)
+
+    def _leave_line(self, request: Request) -> None:
+        line = self._lines.get(request.address.endpoint, [])
+        place = bisect_left(line, _turn(request), key=_turn)
+        if place < len(line) and line[place] is request:
+            del line[place]
 
     def _start_ready(self) -> None:
         with self._lock:
             now = self._schedule.clock.now()
-            ready = sorted((one for one in self._waiting() if one.ready_at <= now), key=_turn)
             # fal docs: concurrency. What waits does not count, and nothing that waits is refused.
-            for request in ready[: max(0, self._settings.concurrency - len(self._running))]:
+            free = max(0, self._settings.concurrency - len(self._running))
+            ready = (one for one in merge(*self._lines.values(), key=_turn) if one.ready_at <= now)
+            for request in list(islice(ready, free)):
                 self._start(request)
 
     def _begin(self, request: Request) -> None:
         now = self._schedule.clock.now()
+        self._leave_line(request)
         request.state = State.IN_PROGRESS
         request.attempts += 1
         request.started_at = now
@@ -187,6 +196,7 @@ class Queue:
         now = self._schedule.clock.now()
         self._running.discard(request.id)
         request.state = State.IN_QUEUE
+        self._join_line(request)
         request.gateway_id = self.make_id()
         request.ready_at = now + self._settings.retry_seconds
         if request.start_deadline is not None and request.start_deadline <= now:
@@ -203,6 +213,7 @@ class Queue:
     def _finish(self, request: Request, outcome: Outcome, *, tell: bool) -> None:
         now = self._schedule.clock.now()
         self._running.discard(request.id)
+        self._leave_line(request)
         request.state = State.COMPLETED
         request.completed_at = now
         request.outcome = outcome if outcome.succeeded else replace(outcome, inline=False)
