@@ -4,8 +4,10 @@ import json
 from typing import Any
 
 from tests.simulation.backends import API
+from tests.simulation.events import http_event
 from tests.simulation.scenarios import Outage, Scenario
-from tests.simulation.world import INPUT, INPUT_ETAG, World, http_event
+from tests.simulation.uploads import INPUT, INPUT_ETAG
+from tests.simulation.world import World
 
 LOCKED_AT, LOCKED_SECONDS = 600, 300
 DAY = Scenario(

@@ -8,11 +8,11 @@ import os
 import sys
 import time
 
+from tests.simulation.catalogue import SCENARIOS
 from tests.simulation.parts import Part, cut_scenario, cut_seeds, do
 from tests.simulation.report import Report, describe
 from tests.simulation.runs import run
 from tests.simulation.sandbox import sandbox
-from tests.simulation.scenarios import SCENARIOS
 
 SIZE = 50
 SHARES = 16

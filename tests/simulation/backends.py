@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from shared.settings import Settings, WebhookSecret
 from shared.webhooks import Target
 from tests.simulation.fal import FAL
+from tests.simulation.stand_in_buckets import Buckets, StoredObject
 from tests.simulation.stand_in_queue import Queue
-from tests.simulation.stand_ins import Buckets, Secrets, StoredObject, Table
+from tests.simulation.stand_ins import Secrets, Table
 
 API = "https://api.example"
 INPUTS, OUTPUTS, TABLE, QUEUE = "darkroom-inputs", "darkroom-outputs", "darkroom-jobs", "darkroom-uploads"
@@ -42,6 +43,10 @@ class Backend(Protocol):
 
     def client(self, service: str) -> Any:
         """The client of a service."""
+        ...
+
+    def keep_versions(self) -> None:
+        """Let the inputs bucket keep each version of an object from now on."""
         ...
 
     def rows(self) -> list[dict[str, Any]]:
@@ -80,6 +85,10 @@ class Memory:
     def client(self, service: str) -> Any:
         """The client of a service."""
         return self._clients[service]
+
+    def keep_versions(self) -> None:
+        """Let the inputs bucket keep each version of an object from now on."""
+        self._buckets.versioned.add(INPUTS)
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows of the table."""

@@ -5,11 +5,14 @@ The proxies work on methods, so that one plan fits the stand-ins in memory and b
 
 import functools
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
+from tests.simulation.scenarios import REFUSED, SEEMS_LOCKED
 from tests.simulation.stand_ins import client_error
 
 if TYPE_CHECKING:
@@ -28,17 +31,28 @@ AWS_TIMEOUT_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
 POST_TIMEOUT_SECONDS = 20.0
 ENDPOINT = "https://aws.example"
+WAIT = 600.0
+"""The seconds that a refusal asks for which names a time."""
 PAGE = "<html><head><title>502 Bad Gateway</title></head></html>"
 LOCKED = {"detail": "User is locked. Reason: Exhausted balance."}
 NOT_TAKEN: dict[str, tuple[int, Any]] = {
     "typed500": (500, {"detail": "Internal server error", "error_type": "internal_error"}),
     "status429": (429, {"detail": "Too many requests"}),
+    "wait600": (429, {"detail": "Too many requests"}),
+    "wait_until": (503, {"detail": "Service unavailable"}),
     "status503": (503, {"detail": "Service unavailable"}),
     "status403": (403, LOCKED),
     "status401": (401, {"detail": "No user found for Key ID and Secret"}),
     "status500": (500, {"detail": "Internal server error"}),
     "page502": (502, PAGE),
 }
+
+
+def refusal(prompt: bytes) -> tuple[int, Any] | None:
+    """What fal answers to a request that it would take of nobody: a page, or words as for a locked account."""
+    if REFUSED.encode() in prompt:
+        return 403, PAGE
+    return (403, LOCKED) if SEEMS_LOCKED.encode() in prompt else None
 
 
 class FaultyClient:
@@ -104,18 +118,33 @@ class FaultyTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Make one exchange."""
         operation = _operation(request)
+        world = self._process.world
+        if operation == "fal.submit":
+            world.watch.promises.sending(self._process.name, self._process.not_before)
+            if world.scenario.foreign:
+                world.fal.expect_strangers(request.url.params["fal_webhook"])
         kind = self._process.begin(operation, request.url.path.rpartition("/")[2])
         if kind in {"refused", "no_connection", "sent_not_taken", "slow"}:
             raise self._process.failed(self._fail(kind, request))
-        if kind in NOT_TAKEN:
-            status, body = NOT_TAKEN[kind]
+        told = refusal(request.content) if operation == "fal.submit" else None
+        if told or kind in NOT_TAKEN:
+            status, body = told or NOT_TAKEN[str(kind)]
             self._process.did(operation, str(status))
-            return _answer(status, body)
+            return _answer(status, body, {} if told else self._ask_to_wait(kind))
         self._process.world.fal.posting = request.content
         response = self._transport.handle_request(request)
         content = response.read()
         self._process.did(operation, str(response.status_code))
         return self._spoil(kind, response, content)
+
+    def _ask_to_wait(self, kind: str | None) -> dict[str, str]:
+        """Name a time before which nothing is to be sent, where the kind of refusal does, in one of HTTP's forms."""
+        until = self._process.world.clock.now() + WAIT
+        if kind not in {"wait600", "wait_until"}:
+            return {}
+        self._process.not_before = int(until)
+        as_date = format_datetime(datetime.fromtimestamp(int(until), UTC), usegmt=True)
+        return {"Retry-After": str(int(WAIT)) if kind == "wait600" else as_date}
 
     def _fail(self, kind: str, request: httpx.Request) -> httpx.TransportError:
         """Let the time of an exchange pass that fal never sees, or sees and does not take."""
@@ -171,7 +200,7 @@ def _operation(request: httpx.Request) -> str:
     return "fal.status" if path.endswith("/status") else "fal.result"
 
 
-def _answer(status: int, body: Any) -> httpx.Response:
+def _answer(status: int, body: Any, headers: dict[str, str] | None = None) -> httpx.Response:
     if isinstance(body, str):
-        return httpx.Response(status, html=body)
-    return httpx.Response(status, json=body)
+        return httpx.Response(status, html=body, headers=headers)
+    return httpx.Response(status, json=body, headers=headers)

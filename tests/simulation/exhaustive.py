@@ -21,6 +21,8 @@ def schedules(run: Run, scenario: str, depth: int, share: tuple[int, int] = (0, 
     plain = run(f"{scenario}:")
     if part == 0:
         yield plain
+    if depth == 0:
+        return
     for index, first in enumerate(_next_faults(plain, 0)):
         if index % parts == part:
             yield from _with(run, scenario, {first[0]: first[1]}, depth)

@@ -1,24 +1,32 @@
 """fal in a run: the real emulator, whose requests have fates and whose deliveries have ways."""
 
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from botocore.exceptions import ClientError
 
 from local.fal import Emulator, EmulatorSettings, Script
 from local.fal.keys import sign
 from local.fal.scripts import ScriptedResult
 from tests.simulation.scenarios import PROMPT, Fate, Way
+from tests.simulation.stand_in_buckets import linked
 
 if TYPE_CHECKING:
     from local.fal.requests import Request
     from tests.simulation.world import World
 
 FAL = "http://127.0.0.1:8787"
+MOVED = "http://127.0.0.1:9787"
+"""Where fal's files are that have moved to another host."""
+STRANGER = "user_stranger"
+FOREIGN_AFTER = (0.0, 1.0, 8.0, 400.0)
+"""When another customer of fal sends its deliveries, in seconds after our request is taken or lost."""
 LATE_SECONDS = 240.0
 LATER_SECONDS = 5.0
-LARGE = 12_000
-"""Bytes that make a result one of those which fal keeps for six minutes only."""
+LARGE, VAST = 12_000, 450_000
+"""Bytes that make a result one of those which fal keeps for six minutes only, and one that fits into no row."""
 HEAD = b"\xff\xd8\xff\xc0\x00\x0b\x08\x00\x10\x00\x10\x01\x01\x11\x00"
 """The beginning of a JPEG of 16 by 16 pixels."""
 
@@ -51,28 +59,37 @@ class Fal(Emulator):
         self._world = world
         self._taken = 0
         self.posting = b""
+        self.edited: list[bytes | None] = []
+        """The input of each request, as its link led to when the request was taken."""
         self._files: list[list[bytes]] = []
 
     def take_script(self) -> Script:
-        """The fate of the request that is being taken."""
-        scenario, number = self._world.scenario, self._taken
+        """What its fate makes of the request that is being taken."""
+        number = self._taken
         self._taken += 1
-        fate: Fate = scenario.fates[number] if number < len(scenario.fates) else "ok"
+        fate = self._fate_of(number)
         self._files.append([])
-        images = int(json.loads(self.posting).get("num_images", 1))
+        arguments = json.loads(self.posting)
+        self.edited.append(self._read_input(arguments.get("image_url")))
+        images = int(arguments.get("num_images", 1)) + (3 if fate == "generous" else 0)
         if fate == "runner_error":
             return Script(infrastructure_error="runner_server_error")
         if fate in {"error", "download_error"}:
             kind = "file_download_error" if fate == "download_error" else "content_policy_violation"
             return Script(result=ScriptedResult(status=422, body=error_body(kind)))
+        if fate == "untyped":
+            return Script(result=ScriptedResult(status=400, body={"detail": "Bad request"}))
         bodies = [HEAD + f"request {number}, image {index}".encode() for index in range(images)]
         self._files[number] = bodies
         records: list[Any] = []
         for index, body in enumerate(bodies):
             path = f"{number}/{index}.jpg"
             self.files.put(path, body, "image/jpeg", 86_400)
-            records.append({"url": f"{FAL}/files/{path}", "content_type": "image/jpeg"})
+            host = MOVED if fate == "moved" else FAL
+            records.append({"url": f"{host}/files/{path}", "content_type": "image/jpeg"})
         content: dict[str, Any] = {"images": records, "seed": number, "prompt": PROMPT}
+        if fate == "vast":
+            content = {"pictures": "x" * VAST}
         if fate == "large":
             content["timings"] = "x" * LARGE
         return Script(
@@ -80,6 +97,11 @@ class Fal(Emulator):
             payload_error=fate == "payload_error",
             queue_seconds=10_000 if fate == "never_started" else None,
         )
+
+    def expect_strangers(self, webhook_url: str) -> None:
+        """Let another customer of fal, who knows this URL, send its own deliveries there."""
+        for index, after in enumerate(FOREIGN_AFTER):
+            self.schedule.after(after, functools.partial(self._call_as_stranger, webhook_url, index))
 
     def requests(self) -> "list[Request]":
         """All that it took, in their order."""
@@ -89,6 +111,14 @@ class Fal(Emulator):
         """The pictures of a request."""
         return self._files[request.order]
 
+    def fate(self, request: "Request") -> Fate:
+        """What became of a request."""
+        return self._fate_of(request.order)
+
+    def _fate_of(self, number: int) -> Fate:
+        fates = self._world.scenario.fates
+        return fates[number] if number < len(fates) else "ok"
+
     def way(self, request: "Request") -> Way:
         """How its delivery comes."""
         ways = self._world.scenario.ways
@@ -97,11 +127,7 @@ class Fal(Emulator):
     def _carry(self, url: str, headers: dict[str, str], body: bytes, timeout: float) -> int:
         way = self.way(next(one for one in self.queue if one.id == headers["X-Fal-Webhook-Request-Id"]))
         if self._world.scenario.forged:
-            for forged_headers, forged_body in forgeries(headers, body):
-                self._world.watch.forged(self._world.call_back, url, forged_headers, forged_body)
-            other = url.replace("?attempt=", "?attempt=1")
-            self._world.watch.forged(self._world.call_back, other, headers, body)
-            self._world.watch.misdirected(self._world.call_back, self._world.nobody, headers, body)
+            self._call_forged(url, headers, body)
         if way == "lost":
             return 200
         if way == "late":
@@ -109,6 +135,8 @@ class Fal(Emulator):
             return 200
         if way == "error_first":
             self._call(url, *self._contradiction(headers, body))
+        if way == "bare":
+            headers, body = self._signed(headers, json.loads(body) | {"payload": None})
         began = self.clock.now()
         status = self._call(url, headers, body)
         if self.clock.now() - began > timeout:
@@ -120,6 +148,13 @@ class Fal(Emulator):
         if way == "contradicted":
             self._call_later(LATER_SECONDS, url, *self._contradiction(headers, body))
         return status
+
+    def _call_forged(self, url: str, headers: dict[str, str], body: bytes) -> None:
+        watch, call_back = self._world.watch, self._world.call_back
+        for forged_headers, forged_body in forgeries(headers, body):
+            watch.forged(call_back, url, forged_headers, forged_body)
+        watch.forged(call_back, url.replace("?attempt=", "?attempt=1"), headers, body)
+        watch.misdirected(call_back, self._world.nobody, headers, body)
 
     def _call(self, url: str, headers: dict[str, str], body: bytes) -> int:
         status = self._world.call_back(url, headers, body)
@@ -135,14 +170,39 @@ class Fal(Emulator):
 
     def _contradiction(self, headers: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
         """fal's word that the request failed, truly signed."""
-        event = json.loads(body) | {
-            "status": "ERROR",
-            "error": "Invalid status code: 500",
-            "payload": error_body("odd"),
-        }
+        error = {"status": "ERROR", "error": "Invalid status code: 500", "payload": error_body("odd")}
+        return self._signed(headers, json.loads(body) | error)
+
+    def _signed(self, headers: dict[str, str], event: Any) -> tuple[dict[str, str], bytes]:
         content = json.dumps(event).encode()
         request_id, user_id, timestamp = (
             headers[f"X-Fal-Webhook-{name}"] for name in ("Request-Id", "User-Id", "Timestamp")
         )
         signature = sign(self.keys.current, request_id, user_id, timestamp, content)
         return headers | {"X-Fal-Webhook-Signature": signature}, content
+
+    def _call_as_stranger(self, url: str, number: int) -> None:
+        """Send a delivery that fal has truly signed, for an account that is not ours: OK and ERROR in turn."""
+        self.files.put("stranger.jpg", HEAD + b"a stranger's", "image/jpeg", 86_400)
+        request_id, timestamp = f"stranger-{number}", str(int(self.clock.now()))
+        names = {"Request-Id": request_id, "User-Id": STRANGER, "Timestamp": timestamp}
+        result = {"images": [{"url": f"{FAL}/files/stranger.jpg"}], "seed": 1}
+        said = (
+            {"status": "OK", "payload": result}
+            if number % 2 == 0
+            else {"status": "ERROR", "payload": error_body("odd")}
+        )
+        headers, body = self._signed(
+            {f"X-Fal-Webhook-{name}": value for name, value in names.items()},
+            {"request_id": request_id, "gateway_request_id": request_id, "error": None, **said},
+        )
+        self._world.watch.misdirected(self._world.call_back, url, headers, body)
+
+    def _read_input(self, url: str | None) -> bytes | None:
+        if url is None or "X-Amz-Signature" not in url:
+            return None
+        try:
+            answer = self._world.backend.client("s3").get_object(**linked(url))
+        except ClientError:
+            return None
+        return bytes(answer["Body"].read())

@@ -18,6 +18,8 @@ POST_KINDS = (
     "refused",
     "no_connection",
     "status429",
+    "wait600",
+    "wait_until",
     "status503",
     "status403",
     "status401",

@@ -12,7 +12,9 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from shared.jobs import MOVES, JobStatus
 from shared.waiting import ATTEMPT, LEASE
+from tests.simulation.promises import Promises
 from tests.simulation.scenarios import PRESETS, PROMPT
+from tests.simulation.uploads import version_of
 
 if TYPE_CHECKING:
     from local.fal.requests import Request
@@ -46,6 +48,7 @@ class Watch:
         self._world = world
         self._seen: dict[str, dict[str, Any]] = {}
         self._settled_from: dict[str, str] = {}
+        self.promises = Promises(world, self)
         self.violations: list[Violation] = []
 
     def found(self, invariant: str, what: str) -> None:
@@ -76,7 +79,7 @@ class Watch:
     def deleted(self, body: str) -> None:
         """A message is about to be deleted: its jobs must stand in the table."""
         detail = json.loads(body)["detail"]
-        if missing := self._missing(detail["object"]["key"], detail["object"]["sequencer"]):
+        if missing := self._missing(detail["object"]["key"], version_of(detail["object"])):
             self.found("I8", f"the message of {detail['object']['key']} is deleted without {missing} of its jobs")
 
     def answered(self, url: str, request_id: str, *, succeeded: bool, status: int) -> None:
@@ -87,6 +90,8 @@ class Watch:
             return
         # After an error another attempt may follow.
         known = {*SETTLED, "storing"} if succeeded else {*SETTLED, "storing", "accepted"}
+        if item is not None and not succeeded and _is_to_be_asked(item, request_id):
+            known.add(item["status"]["S"])
         if item is None or (item["status"]["S"] not in known and int(item["attempt"]["N"]) <= attempt):
             self.found(
                 "I8", f"the delivery of {request_id} was answered {status}, and job {job_id} does not know of it"
@@ -129,21 +134,22 @@ class Watch:
         self._judge_none_lost(jobs, requests)
         for job_id, job in jobs.items():
             self._judge_settled(job)
-            if world.read(job_id) != job["status"]:
-                self.found("I2", f"job {job_id} is {job['status']}, and its owner reads {world.read(job_id)}")
+            if (shown := world.read(job_id, job["owner"])) != job["status"]:
+                self.found("I2", f"job {job_id} is {job['status']}, and its owner reads {shown}")
             self._judge_outputs(job, requests.get(job_id, []))
             self._judge_payment(job, requests.get(job_id, []))
         for (bucket, key), stored in world.backend.objects().items():
             if bucket == world.settings.outputs_bucket and stored.metadata.get("darkroom-job") not in jobs:
                 self.found("I5", f"the output {key} belongs to no job")
+        self.promises.judge(jobs, requests, log)
         self._judge_log(log)
         return self.violations
 
     def _judge_none_lost(self, jobs: dict[str, Any], requests: dict[str, Any]) -> None:
         world = self._world
-        for _, upload in world.events:
-            if missing := self._missing(upload.key, upload.version):
-                self.found("lost", f"the upload of {upload.key} {upload.version} lacks {missing} jobs")
+        for put in world.uploads.made:
+            if missing := self._missing(put.key, put.version):
+                self.found("lost", f"the upload of {put.key} {put.version} lacks {missing} jobs")
         for client in world.clients:
             for job_id in client.job_ids - jobs.keys():
                 self.found("lost", f"job {job_id} was promised with a 202 and is not there")
@@ -202,6 +208,14 @@ class Watch:
         way = self._world.fal.way(request)
         if job["status"] not in SETTLED:
             return True
+        if (
+            self._world.fal.fate(request) == "moved"
+            and (job.get("error") or {}).get("type") == "output_host_not_allowed"
+        ):
+            # Nobody allowed the host in time.
+            return self._world.scenario.allowed_after is None
+        if self._world.fal.fate(request) == "vast" and (job.get("error") or {}).get("type") == "unreadable_result":
+            return True
         if way in {"error_first", "contradicted"} and self._settled_from.get(job["job_id"]) != "storing":
             return True
         # Without a request's id nothing can be asked, and a delivery that is lost, or comes late, tells none.
@@ -223,6 +237,14 @@ class Watch:
             if canary in log:
                 line = next(line for line in log.splitlines() if canary in line)
                 self.found("I6", f"the {name} is in a log line: {line[:300]}")
+
+
+def _is_to_be_asked(item: dict[str, Any], request_id: str) -> bool:
+    """Whether a failed request is kept with its job so that the queue is asked why, or whether, it failed."""
+    request = item.get("request", {}).get("M", {}).get("request_id", {}).get("S")
+    return item.get("reason", {}).get("S") == "fal_error" or (
+        request == request_id and item["status"]["S"] in {"accepted", "unconfirmed"}
+    )
 
 
 def _target(url: str) -> tuple[str, int]:

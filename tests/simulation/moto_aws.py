@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import moto.s3.models
 import moto.sqs.models
 import pytest
 from moto import mock_aws
@@ -18,7 +19,7 @@ import shared.app
 from local.aws import create_stack
 from local.resources import load_template
 from tests.simulation.backends import INPUTS, OUTPUTS, QUEUE, SECRETS, TABLE
-from tests.simulation.stand_ins import StoredObject
+from tests.simulation.stand_in_buckets import StoredObject
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 SECRET_IDS = {"FalKey": "darkroom/fal-key", "Webhook": "darkroom/webhook", "Tokens": "darkroom/tokens"}
@@ -53,6 +54,9 @@ class Moto:
         """The client of a service."""
         return self._clients[service]
 
+    def keep_versions(self) -> None:
+        """The stack's own bucket keeps them anyway."""
+
     def rows(self) -> list[dict[str, Any]]:
         """All rows of the table."""
         return [_item(item) for item in self._table().items.values()]
@@ -78,6 +82,11 @@ class Moto:
     def messages(self) -> list[str]:
         """The bodies of messages that still wait."""
         return [message.body for message in sqs_backends[ACCOUNT][REGION].queues[QUEUE]._messages]  # noqa: SLF001 - no call shows them all
+
+    def next_version(self) -> str:
+        """The id of the next version of an object in the inputs bucket, as the stand-in would give it."""
+        kept = self._bucket(INPUTS)
+        return f"version-{sum(len(kept.getlist(key)) for key in kept) + 1}"
 
     def _table(self) -> Any:
         return dynamodb_backends[ACCOUNT][REGION].tables[TABLE]
@@ -118,4 +127,5 @@ def moto_stack() -> Iterator[Moto]:
         # Delays, visibility and retention go by the virtual clock.
         patch.setattr(moto.sqs.models, "unix_time", lambda *_: made.now())
         patch.setattr(moto.sqs.models, "unix_time_millis", lambda *_: made.now() * 1000)
+        patch.setattr(moto.s3.models, "random", SimpleNamespace(uuid4=made.next_version))
         yield made

@@ -51,6 +51,8 @@ class Process:
         self.context = Context(self)
         self.deadline = 0.0
         self.busy = False
+        self.not_before = 0.0
+        """Before that fal has asked this container to send nothing."""
         self._calls = 0
         self._subject = ""
         clock, clients = world.clock, {}
@@ -158,6 +160,10 @@ class Processes:
             for name, value in routed.items():
                 setattr(BaseRouter, name, value)
             self._depth[module_name] = depth
+
+    def renew(self) -> None:
+        """Let those that are free be followed by new ones, as after a deploy."""
+        self._alive = [process for process in self._alive if process.busy]
 
     def close(self) -> None:
         """End all of them."""

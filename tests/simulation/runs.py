@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from local.fal import ManualClock
 from tests.simulation.backends import Backend, Memory
+from tests.simulation.catalogue import SCENARIOS
 from tests.simulation.faults import FixedPlan, Plan, RandomPlan
 from tests.simulation.invariants import Violation
 from tests.simulation.sandbox import Sandbox
-from tests.simulation.scenarios import SCENARIOS, Scenario, random_scenario
+from tests.simulation.scenarios import Scenario, random_scenario
 from tests.simulation.world import World
 
 RATES = (0.0, 0.01, 0.03, 0.06, 0.15)

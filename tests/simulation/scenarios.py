@@ -9,21 +9,35 @@ from shared.presets import Preset
 from shared.settings import PRESETS_FILE
 from shared.upload_patterns import UploadPattern
 
-Fate = Literal["ok", "error", "payload_error", "download_error", "runner_error", "large", "never_started"]
+OddFate = Literal["untyped", "moved", "generous", "vast"]
+Fate = Literal["ok", "error", "payload_error", "download_error", "runner_error", "large", "never_started"] | OddFate
 """What fal makes of a request that it took."""
-Way = Literal["prompt", "lost", "twice", "echoed", "late", "contradicted", "error_first"]
+Way = Literal["prompt", "lost", "twice", "echoed", "late", "contradicted", "error_first", "bare"]
 """How a request's delivery comes."""
 FATES: tuple[tuple[Fate, ...], tuple[int, ...]] = (
-    ("ok", "error", "payload_error", "download_error", "runner_error", "large", "never_started"),
-    (12, 3, 3, 3, 3, 3, 1),
+    (
+        "ok",
+        "error",
+        "payload_error",
+        "download_error",
+        "runner_error",
+        "large",
+        "never_started",
+        "untyped",
+        "moved",
+        "generous",
+    ),
+    (24, 6, 6, 6, 6, 6, 2, 4, 1, 2),
 )
 WAYS: tuple[tuple[Way, ...], tuple[int, ...]] = (
-    ("prompt", "lost", "twice", "echoed", "late", "contradicted", "error_first"),
-    (4, 1, 1, 1, 1, 1, 1),
+    ("prompt", "lost", "twice", "echoed", "late", "contradicted", "error_first", "bare"),
+    (4, 1, 1, 1, 1, 1, 1, 1),
 )
 """What random runs choose from, and how often."""
 PROMPT = "CANARY-PROMPT"
 """Stands in every prompt, and must stand in no log line."""
+REFUSED, SEEMS_LOCKED = "REFUSE-THIS", "SEEM-LOCKED-BY-THIS"
+"""Stand in prompts that fal refuses, whoever sends them: with a bare page, and in the words of a locked account."""
 AGAIN = Preset(
     name="again", uploads=[UploadPattern(prefix="again/")], arguments={"prompt": PROMPT}, on_unknown="resubmit"
 )
@@ -33,12 +47,16 @@ PRESETS = load_presets(PRESETS_FILE) | {AGAIN.name: AGAIN}
 
 @dataclass(frozen=True)
 class Upload:
-    """A photo that lands in the inputs bucket; `copies` are the seconds after which its event comes again."""
+    """A photo that lands in the inputs bucket; `copies` are the seconds after which its event comes again.
+
+    `event_after`: the seconds after which it comes first, in which the key may be overwritten.
+    """
 
     key: str = "sketch/shoe.jpg"
     at: float = 0.0
     version: str = "v1"
     copies: tuple[float, ...] = ()
+    event_after: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +67,7 @@ class Post:
     at: float = 0.0
     key: str | None = "order-1"
     copies: tuple[float, ...] = ()
+    owner: str = "shop"
 
 
 @dataclass(frozen=True)
@@ -67,7 +86,12 @@ class Outage:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One run without its faults; fates and ways go to fal's requests in the order in which they are taken."""
+    """One run without its faults; fates and ways go to fal's requests in the order in which they are taken.
+
+    `slots`: the requests that fal runs at once. `versioned`: the inputs bucket keeps each version. `foreign`: another
+    customer of fal sends deliveries of its own to our URLs. `paused`: when the operator stops all sending, and when it
+    goes on. `allowed_after`: when the operator allows the host to which fal has moved files.
+    """
 
     name: str
     submissions: tuple[Upload | Post, ...]
@@ -76,6 +100,11 @@ class Scenario:
     run_seconds: float = 1.5
     forged: bool = False
     outages: tuple[Outage, ...] = ()
+    slots: int = 2
+    versioned: bool = False
+    foreign: bool = False
+    paused: tuple[float, float] | None = None
+    allowed_after: float | None = None
 
     @property
     def is_rough(self) -> bool:
@@ -83,64 +112,11 @@ class Scenario:
         return len(self.submissions) > 1 or bool(self.outages)
 
 
-SCENARIOS = {
-    scenario.name: scenario
-    for scenario in (
-        Scenario("upload", (Upload(),)),
-        Scenario("upload-again", (Upload(copies=(0.0, 1.0, 7200.0)),)),
-        Scenario("post", (Post(),)),
-        Scenario("post-again", (Post(copies=(1.0, 4000.0)),)),
-        Scenario("two-images", (Post({"prompt": PROMPT, "num_images": 2}),)),
-        Scenario("two-presets", (Upload("cars/car.jpg"),)),
-        Scenario("two-jobs", (Upload(), Post(at=0.5))),
-        Scenario("lost-webhook", (Upload(),), ways=("lost",)),
-        Scenario("delivered-twice", (Post(),), ways=("twice",)),
-        Scenario("late-delivery", (Post(),), ways=("late",)),
-        Scenario("contradicted", (Post(),), ways=("contradicted",)),
-        Scenario("error-first", (Post(),), ways=("error_first",)),
-        Scenario("error", (Upload(),), fates=("error",)),
-        Scenario("runner-error", (Post(),), fates=("runner_error",)),
-        Scenario("payload-error", (Post(),), fates=("payload_error",)),
-        Scenario("payload-error-lost", (Post(),), fates=("payload_error",), ways=("lost",)),
-        Scenario("large-result", (Post(),), fates=("large",), ways=("lost",)),
-        Scenario("never-started", (Post(),), fates=("never_started",)),
-        Scenario("slow-run", (Upload(),), run_seconds=400.0),
-        Scenario("forged", (Post(),), forged=True),
-        Scenario("input-unread", (Upload(),), fates=("download_error", "download_error")),
-        Scenario("in-doubt", (Upload("again/photo.jpg"),), outages=(Outage("fal.submit", "sent_not_taken", 0, 60),)),
-        Scenario("input-unread-echoed", (Upload(),), fates=("download_error",), ways=("echoed",), run_seconds=400.0),
-        Scenario(
-            "in-doubt-and-slow",
-            (Upload("again/photo.jpg"),),
-            run_seconds=3000.0,
-            outages=(Outage("fal.submit", "taken_reply_cut", 0, 30),),
-        ),
-        Scenario(
-            "keys-blip",
-            (Post(),),
-            outages=(Outage("fal.submit", "taken_reply_cut", 0, 30), Outage("fal.keys", "refused", 0, 60)),
-        ),
-        Scenario(
-            "deaf-for-minutes",
-            (Post(),),
-            outages=(Outage("fal.submit", "taken_reply_cut", 0, 30), Outage("dynamodb.", "throttled", 1, 400)),
-        ),
-        Scenario("locked", (Upload(), Post(at=30.0)), outages=(Outage("fal.submit", "status403", 0, 900),)),
-        Scenario("locked-for-days", (Post(),), outages=(Outage("fal.submit", "status403", 0, 6 * 86_400),)),
-        Scenario("fal-down", (Upload(), Post(at=30.0)), outages=(Outage("fal.", "refused", 0, 5 * 3600),)),
-        Scenario("files-down", (Post(),), outages=(Outage("fal.file", "page502", 0, 3 * 3600),)),
-        Scenario("keys-down", (Post(),), outages=(Outage("fal.keys", "refused", 0, 3 * 3600),)),
-        Scenario("table-down", (Upload(), Post(at=2.0)), outages=(Outage("dynamodb.", "throttled", 1, 1000),)),
-        Scenario("dead-letter", (Upload(),), outages=(Outage("dynamodb.", "throttled", 0, 6000),)),
-        Scenario("unaskable", (Post(),), ways=("lost",), outages=(Outage("fal.status", "page502", 0, 5 * 3600),)),
-        Scenario("bucket-down", (Upload(),), outages=(Outage("s3.", "throttled", 0, 3600),)),
-    )
-}
-
-
 OUTAGES = (
     ("fal.submit", "status403"),
     ("fal.submit", "status503"),
+    ("fal.submit", "wait600"),
+    ("fal.submit", "wait_until"),
     ("fal.submit", "taken_reply_lost"),
     ("fal.submit", "sent_not_taken"),
     ("fal.", "refused"),
@@ -167,6 +143,8 @@ def random_scenario(dice: random.Random, name: str, most_jobs: int) -> Scenario:
             fates=tuple(dice.choices(*FATES, k=1)),
             ways=tuple(dice.choices(*WAYS, k=1)),
             forged=dice.random() < ROUGH,
+            foreign=dice.random() < ROUGH,
+            allowed_after=dice.choice((None, 5000.0)),
         )
     submissions = tuple(_random_submission(dice, index) for index in range(dice.randint(1, most_jobs)))
     return Scenario(
@@ -177,6 +155,11 @@ def random_scenario(dice: random.Random, name: str, most_jobs: int) -> Scenario:
         run_seconds=dice.choice((0.0, 1.5, 1.5, 90.0, 400.0)),
         forged=dice.random() < 0.1,
         outages=tuple(_random_outage(dice) for _ in range(dice.choice((0, 0, 0, 1, 2)))),
+        slots=dice.choice((1, 2, 2, 40)),
+        versioned=dice.random() < 0.5,
+        foreign=dice.random() < 0.1,
+        paused=dice.choice((None, None, (0.0, 400.0), (1.0, 4000.0), (61.0, 90_000.0))),
+        allowed_after=dice.choice((None, 5000.0)),
     )
 
 
@@ -193,8 +176,10 @@ def _random_submission(dice: random.Random, index: int) -> Upload | Post:
     if dice.random() < 0.5:
         folder = dice.choice(("sketch", "claymation", "again", "cars"))
         # Two versions of one key, or two keys.
-        return Upload(f"{folder}/photo-{dice.randint(0, 1)}.jpg", at=at, version=f"v{index}", copies=copies)
-    fields: dict[str, Any] = {"prompt": PROMPT, "num_images": dice.choice((1, 1, 2))}
+        key, event_after = f"{folder}/photo-{dice.randint(0, 1)}.jpg", dice.choice((0.0, 0.0, 31.0))
+        return Upload(key, at=at, version=f"v{index}", copies=copies, event_after=event_after)
+    prompt = dice.choice((*[PROMPT] * 20, f"{PROMPT} {REFUSED}", f"{PROMPT} {SEEMS_LOCKED}"))
+    fields: dict[str, Any] = {"prompt": prompt, "num_images": dice.choice((1, 1, 2))}
     if dice.random() < 0.3:
         fields["image_url"] = "sketch/input.jpg"
-    return Post(fields, at=at, key=f"order-{index}", copies=copies)
+    return Post(fields, at=at, key=f"order-{index}", copies=copies, owner=dice.choice(("shop", "shop", "guest")))

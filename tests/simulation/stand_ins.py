@@ -6,13 +6,10 @@ tier, in which the same schedules run on moto and must end in the same state.
 
 # ruff: noqa: N803 - the parameters are named as AWS names them
 
-import hashlib
-import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
@@ -21,6 +18,8 @@ from tests.simulation.expressions import check_placeholders, comparable, holds, 
 INDEXES = {"by_owner": ("owner", "created_at"), "due": ("open_shard", "check_at")}
 """The table's indexes as template.yaml has them, keys only: hash and range key."""
 NONE: dict[str, Any] = {}
+MOST_ITEM_BYTES = 400 * 1024
+"""The largest item (DynamoDB docs: constraints)."""
 
 
 class ConditionalCheckFailedError(ClientError):
@@ -30,8 +29,26 @@ class ConditionalCheckFailedError(ClientError):
 def client_error(code: str, operation: str, **more: Any) -> ClientError:
     """An AWS error as boto3 raises it."""
     kind = ConditionalCheckFailedError if code == "ConditionalCheckFailedException" else ClientError
-    response: Any = {"Error": {"Code": code, "Message": code}, **more}
+    message = "Item size has exceeded the maximum allowed size" if code == "ValidationException" else code
+    response: Any = {"Error": {"Code": code, "Message": message}, **more}
     return kind(response, operation)
+
+
+def check_size(operation: str, item: Mapping[str, Any]) -> None:
+    """Refuse an item that is too large, as DynamoDB does."""
+    if sum(len(name.encode()) + value_bytes(value) for name, value in item.items()) > MOST_ITEM_BYTES:
+        raise client_error("ValidationException", operation)
+
+
+def value_bytes(typed: Mapping[str, Any]) -> int:
+    """What a value counts (DynamoDB docs: item sizes); a number a byte for two digits, and one more."""
+    ((kind, value),) = typed.items()
+    if kind in {"M", "L"}:
+        inner = value.items() if kind == "M" else (("", element) for element in value)
+        return 3 + sum(1 + len(name.encode()) + value_bytes(element) for name, element in inner)
+    return {"S": lambda: len(value.encode()), "N": lambda: (len(value.lstrip("-0.")) + 1) // 2 + 1}.get(
+        kind, lambda: 1
+    )()
 
 
 class Table:
@@ -62,6 +79,7 @@ class Table:
         )
         self._know(TableName)
         self._checked("PutItem", Item, guard)
+        check_size("PutItem", Item)
         self.items[Item["job_id"]["S"]] = dict(Item)
         return {}
 
@@ -87,6 +105,7 @@ class Table:
         self._know(TableName)
         before = self._checked("UpdateItem", Key, guard, UpdateExpression)
         after = updated(UpdateExpression, before or Key, ExpressionAttributeNames, ExpressionAttributeValues)
+        check_size("UpdateItem", after)
         self.items[Key["job_id"]["S"]] = after
         answers: dict[str, dict[str, Any]] = {
             "NONE": {},
@@ -172,67 +191,6 @@ class _Guard:
     names: Mapping[str, str]
     values: Mapping[str, Any]
     returns_old: bool
-
-
-@dataclass(frozen=True)
-class StoredObject:
-    """One object of a bucket."""
-
-    content: bytes
-    content_type: str = "binary/octet-stream"
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-class Buckets:
-    """S3."""
-
-    def __init__(self, *names: str) -> None:
-        self._names = names
-        self.objects: dict[tuple[str, str], StoredObject] = {}
-
-    def put_object(
-        self,
-        *,
-        Bucket: str,
-        Key: str,
-        Body: Any,
-        ContentType: str = "binary/octet-stream",
-        Metadata: Mapping[str, str] = NONE,
-    ) -> dict[str, Any]:
-        """Put an object whole."""
-        self._know(Bucket)
-        content = Body if isinstance(Body, bytes) else Body.read()
-        self.objects[Bucket, Key] = StoredObject(content, ContentType, dict(Metadata))
-        return {"ETag": f'"{hashlib.md5(content).hexdigest()}"'}  # noqa: S324 - S3's own ETag
-
-    def get_object(self, *, Bucket: str, Key: str, Range: str | None = None) -> dict[str, Any]:
-        """Read an object or its first bytes."""
-        self._know(Bucket)
-        found = self.objects.get((Bucket, Key))
-        if found is None:
-            raise client_error("NoSuchKey", "GetObject")
-        content, more = found.content, {}
-        if Range is not None:
-            first, last = (int(part) for part in Range.removeprefix("bytes=").split("-"))
-            if first >= len(content):
-                raise client_error("InvalidRange", "GetObject")
-            part = content[first : last + 1]
-            more = {"ContentRange": f"bytes {first}-{first + len(part) - 1}/{len(content)}"}
-            content = part
-        body = {"Body": io.BytesIO(content), "ContentLength": len(content), "ContentType": found.content_type}
-        etag = hashlib.md5(found.content).hexdigest()  # noqa: S324 - S3's own ETag
-        return {**body, "ETag": f'"{etag}"', "Metadata": dict(found.metadata), **more}
-
-    def generate_presigned_url(self, name: str, *, Params: Mapping[str, str], ExpiresIn: int) -> str:
-        """A link that names the object; nobody here checks its signature, though a log line must not hold it."""
-        if name != "get_object":
-            raise NotImplementedError(name)
-        place = f"https://{Params['Bucket']}.s3.amazonaws.com/{quote(Params['Key'])}"
-        return f"{place}?X-Amz-Expires={ExpiresIn}&X-Amz-Signature=signed"
-
-    def _know(self, bucket: str) -> None:
-        if bucket not in self._names:
-            raise client_error("NoSuchBucket", "GetObject")
 
 
 class Secrets:

@@ -5,14 +5,21 @@ from itertools import chain, islice
 
 import pytest
 
-from tests.simulation import bugs_of_deliveries, bugs_of_outputs, bugs_of_payment, bugs_of_rows
+from tests.simulation import (
+    bugs_of_deliveries,
+    bugs_of_outputs,
+    bugs_of_payment,
+    bugs_of_rows,
+    bugs_of_uploads,
+    bugs_of_waiting,
+)
+from tests.simulation.catalogue import SCENARIOS
 from tests.simulation.exhaustive import schedules
 from tests.simulation.planting import BUGS
 from tests.simulation.runs import Outcome, run
 from tests.simulation.sandbox import Sandbox, sandbox
-from tests.simulation.scenarios import SCENARIOS
 
-MODULES = (bugs_of_deliveries, bugs_of_outputs, bugs_of_payment, bugs_of_rows)
+MODULES = (bugs_of_deliveries, bugs_of_outputs, bugs_of_payment, bugs_of_rows, bugs_of_uploads, bugs_of_waiting)
 MOST_RUNS = 3000
 """A fifth of what a test run does without bugs."""
 
@@ -55,4 +62,4 @@ def test_a_planted_bug_is_found(
 def test_many_bugs_are_planted() -> None:
     """Every module of bugs adds its own to the list."""
     assert {plant.__module__ for plant in BUGS.values()} == {module.__name__ for module in MODULES}
-    assert len(BUGS) >= 36
+    assert len(BUGS) >= 57

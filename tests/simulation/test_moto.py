@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.simulation.catalogue import SCENARIOS
 from tests.simulation.differential import differences
 from tests.simulation.moto_aws import moto_stack
 from tests.simulation.sandbox import sandbox
-from tests.simulation.scenarios import SCENARIOS
 from tests.simulation.stand_in_queue import Queue
 from tests.simulation.stand_ins import Table
 

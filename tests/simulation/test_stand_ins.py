@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tests.simulation.expressions import ExpressionError, holds, updated
-from tests.simulation.stand_ins import Buckets, Table, client_error
+from tests.simulation.stand_in_buckets import Buckets
+from tests.simulation.stand_ins import Table, client_error
 
 ITEM = {"job_id": {"S": "a"}, "status": {"S": "queued"}, "n": {"N": "7"}, "reason": {"S": "lock"}}
 

@@ -1,23 +1,26 @@
 """The world around the code under test: fal, S3's events, the queue, the clock and clients, in virtual time."""
 
-import hashlib
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from datetime import UTC, datetime
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import httpx
 
 from local.fal import EmulatorSettings, ManualClock
+from shared.breaker import Breaker
 from shared.waiting import T_MAX
-from tests.simulation.backends import API, CANARIES, INPUTS, NOBODY, QUEUE, SETTINGS, Backend
-from tests.simulation.fal import FAL, Fal
+from tests.simulation.backends import API, CANARIES, NOBODY, SETTINGS, TABLE, Backend
+from tests.simulation.events import http_event
+from tests.simulation.fal import FAL, MOVED, Fal
 from tests.simulation.faults import Plan, kinds_of
 from tests.simulation.invariants import Watch
 from tests.simulation.processes import FunctionFailedError, Process, Processes
 from tests.simulation.scenarios import Post, Scenario, Upload
-from tests.simulation.stand_in_queue import VISIBILITY_SECONDS
+from tests.simulation.uploads import Uploads
 
 MINUTE = 60
 PARKED_BY_THE_MINUTE = 1800
@@ -25,11 +28,8 @@ PARKED_LATER = 7200
 """Until when parked jobs are looked for each minute, and how often after that; seconds."""
 SWEEP_LATE = 2 * MINUTE
 """The sweep after the one that is due may be the one that settles a job whose time is over."""
-BATCH = 5
 POST_AGAIN_SECONDS = (2.0, 10.0, 60.0, 300.0, 1800.0)
 """When a client whose POST was not answered tries again."""
-INPUT = b"\xff\xd8\xff\xc0\x00\x0b\x08\x00\x10\x00\x10\x01\x01\x11\x00" + bytes(64)
-INPUT_ETAG = hashlib.md5(INPUT).hexdigest()  # noqa: S324 - S3's own ETag
 
 
 class Point(NamedTuple):
@@ -65,14 +65,21 @@ class World:
         self.trace: list[tuple[float, str, str, str, str]] = []
         self.points: list[Point] = []
         self.clients: list[Client] = []
-        self.events: list[tuple[float, Upload]] = []
         self.watch = Watch(self)
         self.fal = Fal(
-            self, EmulatorSettings(public_url=FAL, allow_private_webhooks=True, run_seconds=scenario.run_seconds)
+            self,
+            EmulatorSettings(
+                public_url=FAL,
+                allow_private_webhooks=True,
+                run_seconds=scenario.run_seconds,
+                concurrency=scenario.slots,
+            ),
         )
         self.transport = httpx.WSGITransport(app=self.fal)
         self.processes = Processes(self)
-        self._pump = Process(self, "sweep.handler", "queue")
+        self.uploads = Uploads(self)
+        if scenario.versioned:
+            backend.keep_versions()
         self._swept_at = self.began_at
         self.pauses = 0
         self._is_over = False
@@ -114,13 +121,17 @@ class World:
         """Let everything happen until all is settled or T_MAX is over."""
         for submission in self.scenario.submissions:
             self._begin(submission)
+        if self.scenario.paused:
+            self._begin_pause(*self.scenario.paused)
+        if self.scenario.allowed_after is not None:
+            self.fal.schedule.at(self.began_at + self.scenario.allowed_after, self._allow_moved)
         whole = T_MAX + SWEEP_LATE + max(one.at for one in self.scenario.submissions)
         self.run_until(self.began_at + whole, whole=True)
         if dead := self.backend.take_dead_letters():
             # When all is well again, somebody looks at what was given up, and gives it back to the queue.
             self.run_until(self.began_at + max((one.at + one.seconds for one in self.scenario.outages), default=0.0))
             for body in dead:
-                self._send(body)
+                self.uploads.hand_over(body)
             self.run_until(self.clock.now() + T_MAX + SWEEP_LATE, whole=True)
         self._is_over = True
 
@@ -162,65 +173,36 @@ class World:
         except FunctionFailedError:
             return
 
-    # Uploads.
+    # What begins.
 
     def _begin(self, submission: Upload | Post) -> None:
         at = self.clock.now() + submission.at
         if isinstance(submission, Upload):
-            for delay in (0.0, *submission.copies):
-                self.fal.schedule.at(at + delay, lambda: self._send_event(submission))
-            self.events.append((at, submission))
-            s3 = self.backend.client("s3")
-            s3.put_object(Bucket=INPUTS, Key=submission.key, Body=INPUT, ContentType="image/jpeg")
+            self.uploads.expect(submission, at)
             return
         if "image_url" in submission.fields:
-            self.backend.client("s3").put_object(Bucket=INPUTS, Key=submission.fields["image_url"], Body=INPUT)
+            self.uploads.put_input(submission.fields["image_url"])
         client = Client(submission)
         self.clients.append(client)
         for delay in (0.0, *submission.copies):
             self.fal.schedule.at(at + delay, lambda: self._post(client, POST_AGAIN_SECONDS))
 
-    def _send_event(self, upload: Upload) -> None:
-        item = {"key": upload.key, "size": len(INPUT), "etag": INPUT_ETAG, "sequencer": upload.version}
-        detail = {"bucket": {"name": INPUTS}, "object": item}
-        event = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
-        self._send(json.dumps(event))
+    def _begin_pause(self, at: float, until: float) -> None:
+        """Let the operator stop all sending, and let it go on later."""
+        breaker = Breaker(
+            self.backend.client("dynamodb"), TABLE, lambda: datetime.fromtimestamp(self.clock.now(), UTC), self.nonce
+        )
 
-    def _send(self, body: str) -> None:
-        self.backend.client("sqs").send_message(QueueUrl=QUEUE, MessageBody=body)
-        self.fal.schedule.at(self.clock.now(), self._pump_queue)
+        def switch(turn: Callable[[], bool]) -> Callable[[], None]:
+            return lambda: self.note("operator", turn.__name__, "", str(turn()))
 
-    def _pump_queue(self) -> None:
-        sqs = self.backend.client("sqs")
-        messages = sqs.receive_message(QueueUrl=QUEUE, MaxNumberOfMessages=BATCH).get("Messages", [])
-        if not messages:
-            return
-        # Whatever is still there when its visibility ends comes again.
-        self.fal.schedule.at(self.clock.now() + VISIBILITY_SECONDS + 1, self._pump_queue)
-        records = [
-            {"messageId": message["MessageId"], "body": message["Body"], "eventSource": "aws:sqs"}
-            for message in messages
-        ]
-        try:
-            answer = self.processes.invoke("submit.from_upload", {"Records": records})
-        except FunctionFailedError:
-            return
-        failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
-        done = [message for message in messages if message["MessageId"] not in failed]
-        for message in done:
-            self.watch.deleted(message["Body"])
-        if done:
-            self._delete(sqs, done)
+        self.fal.schedule.at(self.began_at + at, switch(breaker.pause))
+        self.fal.schedule.at(self.began_at + until, switch(breaker.resume))
 
-    def _delete(self, sqs: Any, messages: list[dict[str, Any]]) -> None:
-        if self.next_call(self._pump, "sqs.delete_message_batch", "", first=False) is not None:
-            self.note("queue", "sqs.delete_message_batch", "", "! lost")
-            return
-        entries = [
-            {"Id": str(index), "ReceiptHandle": message["ReceiptHandle"]} for index, message in enumerate(messages)
-        ]
-        sqs.delete_message_batch(QueueUrl=QUEUE, Entries=entries)
-        self.note("queue", "sqs.delete_message_batch", "", "done")
+    def _allow_moved(self) -> None:
+        """Let the operator add the host to which fal has moved its files, and deploy."""
+        self.settings = self.settings.model_copy(update={"fal_output_hosts": (*self.settings.fal_output_hosts, MOVED)})
+        self.processes.renew()
 
     # Clients.
 
@@ -228,8 +210,8 @@ class World:
         headers = {"content-type": "application/json"}
         if client.post.key:
             headers["idempotency-key"] = client.post.key
-        event = http_event("POST", f"{API}/jobs", headers, json.dumps(client.post.fields).encode())
-        event["requestContext"]["authorizer"] = {"lambda": {"owner": "shop"}}
+        event = http_event("POST", f"{API}/jobs", headers, json.dumps(client.post.fields, ensure_ascii=False).encode())
+        event["requestContext"]["authorizer"] = {"lambda": {"owner": client.post.owner}}
         try:
             answer = self.processes.invoke("submit.from_api", event)
             status = int(answer["statusCode"])
@@ -244,10 +226,10 @@ class World:
         if again and client.post.key:
             self.fal.schedule.after(again[0], lambda: self._post(client, again[1:]))
 
-    def read(self, job_id: str) -> str:
+    def read(self, job_id: str, owner: str) -> str:
         """The job's status as its owner reads it."""
         event = http_event("GET", f"{API}/jobs/{job_id}", {}, b"")
-        event["requestContext"]["authorizer"] = {"lambda": {"owner": "shop"}}
+        event["requestContext"]["authorizer"] = {"lambda": {"owner": owner}}
         return str(json.loads(self.processes.invoke("jobs.handler", event)["body"])["status"])
 
     # Deliveries.
@@ -262,19 +244,3 @@ class World:
             status = 502
         self.note("fal", "delivery", urlsplit(url).path.rpartition("/")[2], str(status))
         return status
-
-
-def http_event(method: str, url: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
-    """An HTTP API event of payload format 2.0."""
-    parts = urlsplit(url)
-    return {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": parts.path,
-        "rawQueryString": parts.query,
-        "headers": {name.lower(): value for name, value in headers.items()},
-        "queryStringParameters": dict(parse_qsl(parts.query, keep_blank_values=True)),
-        "requestContext": {"http": {"method": method, "path": parts.path}, "stage": "$default"},
-        "body": body.decode() if body else None,
-        "isBase64Encoded": False,
-    }

@@ -1,0 +1,157 @@
+"""What a run must also keep: the version that is edited, when fal is asked, how soon jobs end, what is counted."""
+
+import json
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from shared.completion import NOT_STARTED
+from shared.storing import PATIENCE
+from shared.waiting import ACCEPTANCE, HOUR
+from tests.simulation.faults import FixedPlan
+from tests.simulation.scenarios import REFUSED, SEEMS_LOCKED, Post
+
+if TYPE_CHECKING:
+    from local.fal.requests import Request
+    from tests.simulation.invariants import Watch
+    from tests.simulation.world import World
+
+PAUSED_AFTER = 60
+"""The seconds after which a pause holds for every container."""
+PROMPTLY = 2 * HOUR
+"""How soon after fal's last word a job ends where nothing else goes wrong."""
+IN_TIME = 900
+"""How soon a good job ends among refused ones, in seconds after the account is open."""
+THROTTLES = frozenset({"status429", "wait600", "wait_until"})
+
+Jobs = dict[str, dict[str, Any]]
+Requests = dict[str, "list[Request]"]
+
+
+class Promises:
+    """Watches what is sent and counted, and judges the end."""
+
+    def __init__(self, world: "World", watch: "Watch") -> None:
+        self._world = world
+        self._watch = watch
+        self.counts: Counter[str] = Counter()
+
+    def sending(self, process: str, not_before: float) -> None:
+        """A container is about to send a request to fal."""
+        after = self._world.clock.now() - self._world.began_at
+        if self._world.clock.now() < not_before:
+            self._watch.found("I9", f"{process} sends before the time that fal has named to it")
+        if self._world.scenario.paused:
+            at, until = self._world.scenario.paused
+            if at + PAUSED_AFTER < after < until:
+                self._watch.found("I9", f"{process} sends {after - at:.0f} s after the pause")
+
+    def judge(self, jobs: Jobs, requests: Requests, log: str) -> None:
+        """Judge the whole run."""
+        for job_id, job in jobs.items():
+            self._judge_version(job, requests.get(job_id, []))
+            self._judge_end(job, requests.get(job_id, []))
+            self._judge_images(job)
+            if self._is_plain():
+                self._judge_promptness(job, requests.get(job_id, []))
+        if "breaker opened" in log and self._faults("fal.submit") <= THROTTLES and not self._refusals():
+            self._watch.found("I9", "a throttle is taken for a lock")
+        if self._refusals() and self._world.plan == FixedPlan():
+            self._judge_neighbours(jobs)
+        if self._is_plain():
+            self._judge_counts(jobs, requests)
+
+    def _judge_version(self, job: dict[str, Any], requests: "list[Request]") -> None:
+        """A job edits the version that its event named, and nothing that was put in its place."""
+        world = self._world
+        if not (upload := job.get("upload")):
+            return
+        version = upload["version"].partition(":")[0]
+        of_key = [put for put in world.uploads.made if put.key == upload["key"]]
+        own = next(put for put in of_key if put.version == version)
+        later = [put.at for put in of_key[of_key.index(own) + 1 :]]
+        kind = (job.get("error") or {}).get("type")
+        if kind in {"upload_gone", "upload_superseded"} and (world.scenario.versioned or not later):
+            self._watch.found("I9", f"job {job['job_id']} failed with {kind}, and its version is there")
+        for request in requests:
+            # Without versions an object may be overwritten between our look and fal's.
+            slipped = any(self._looked_at(own.key, request) <= at <= request.submitted_at for at in later)
+            if world.fal.edited[request.order] != own.content and (world.scenario.versioned or not slipped):
+                self._watch.found("I9", f"{request.id} edits another version than {version} of {own.key}")
+
+    def _looked_at(self, key: str, request: "Request") -> float:
+        """When an input was last looked at before a request was sent."""
+        looks = (step[0] for step in self._world.trace if step[2:4] == ("s3.get_object", key))
+        began_at = self._world.began_at
+        return max((began_at + at for at in looks if began_at + at <= request.submitted_at), default=began_at)
+
+    def _judge_end(self, job: dict[str, Any], requests: "list[Request]") -> None:
+        """A job whose time is not over fails for what fal or S3 said of it, and not for what will pass."""
+        kind = (job.get("error") or {}).get("type")
+        if job["status"] != "failed":
+            return
+        lived = _seconds(job["settled_at"]) - _seconds(job["created_at"])
+        last = requests[-1].outcome if requests else None
+        never_began = kind in NOT_STARTED or (kind == "fal_error" and last and last.error_type in NOT_STARTED)
+        if never_began and lived < ACCEPTANCE:
+            self._watch.found("I9", f"job {job['job_id']} failed with {kind} after {lived:.0f} s: fal never began it")
+        if kind == "paused" and self._world.scenario.paused and self._world.scenario.paused[1] < ACCEPTANCE:
+            self._watch.found("I9", f"job {job['job_id']} failed although the pause had ended")
+        stored_for = _seconds(job["settled_at"]) - _seconds(job["attempt_at"])
+        if kind == "output_host_not_allowed" and stored_for < PATIENCE:
+            self._watch.found("I9", f"job {job['job_id']} waited {stored_for:.0f} s only for its host")
+
+    def _judge_images(self, job: dict[str, Any]) -> None:
+        asked_for = json.loads(job.get("arguments_json", "{}")).get("num_images", 1)
+        if len(job.get("outputs", [])) > asked_for:
+            self._watch.found("I3", f"job {job['job_id']} has more outputs than it asked for")
+
+    def _judge_promptness(self, job: dict[str, Any], requests: "list[Request]") -> None:
+        """Where nothing goes wrong on the way, a job ends soon after fal's last word about it."""
+        last = requests[-1].completed_at if requests and not self._world.scenario.paused else None
+        if (
+            last is None
+            or job["status"] not in {"succeeded", "failed"}
+            or self._world.fal.fate(requests[-1]) == "moved"
+        ):
+            return
+        if (late := _seconds(job["settled_at"]) - last) > PROMPTLY:
+            self._watch.found("I9", f"job {job['job_id']} was settled {late:.0f} s after fal's word")
+
+    def _judge_neighbours(self, jobs: Jobs) -> None:
+        """Who is refused for what it asks for is told so at once, and holds up nobody else."""
+        ends = [self._world.began_at + outage.at + outage.seconds for outage in self._world.scenario.outages]
+        for job in jobs.values():
+            if SEEMS_LOCKED in job["arguments_json"]:
+                continue
+            late = _seconds(job["settled_at"]) - max([_seconds(job["created_at"]), *ends])
+            if late > IN_TIME:
+                self._watch.found("I9", f"job {job['job_id']} was held up for {late:.0f} s by what fal refuses")
+
+    def _judge_counts(self, jobs: Jobs, requests: Requests) -> None:
+        """Each job whose picture was paid and is not stored is counted once."""
+        lost = [
+            job_id
+            for job_id, job in jobs.items()
+            if job["status"] == "failed"
+            and any(request.outcome and request.outcome.units for request in requests.get(job_id, []))
+        ]
+        if (counted := self.counts["PaidResultLost"]) != len(lost):
+            self._watch.found("I10", f"{len(lost)} paid pictures are lost, and {counted} are counted")
+
+    def _refusals(self) -> bool:
+        posts = [one for one in self._world.scenario.submissions if isinstance(one, Post)]
+        return any(why in post.fields["prompt"] for post in posts for why in (REFUSED, SEEMS_LOCKED))
+
+    def _faults(self, operation: str) -> set[str]:
+        """The kinds of faults that happened at calls of a kind."""
+        steps = (step for step in self._world.trace if step[2].startswith(operation))
+        return {step[4].removeprefix("! ") for step in steps if step[4].startswith("! ")}
+
+    def _is_plain(self) -> bool:
+        """Whether nothing went wrong at any call."""
+        return not self._faults("") and not any(step[4].startswith(("crashed", "raise")) for step in self._world.trace)
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
