@@ -8,6 +8,7 @@ import os
 import sys
 import time
 
+from tests.simulation.backlog import work_off
 from tests.simulation.catalogue import SCENARIOS
 from tests.simulation.parts import Part, cut_scenario, cut_seeds, do
 from tests.simulation.report import Report, describe
@@ -27,6 +28,9 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=0, help="all schedules with so many faults, and no random ones")
     parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="of this scenario only; may be repeated")
     parser.add_argument("--cores", type=int, default=os.cpu_count(), help="how many processes work")
+    parser.add_argument(
+        "--backlog", type=int, metavar="UPLOADS", help="so many photos at two slots and ten seconds each"
+    )
     parser.add_argument("--replay", metavar="TOKEN", help="run one schedule again, and show each of its steps")
     given = parser.parse_args()
     if given.replay:
@@ -34,6 +38,11 @@ def main() -> int:
             outcome = run(box, given.replay)
         print(describe(outcome))
         return bool(outcome.violations)
+    if given.backlog:
+        with sandbox() as box:
+            worked = work_off(box, given.backlog)
+        print(worked)
+        return worked.succeeded != given.backlog or bool(worked.paid_again)
     parts: list[Part] = []
     if given.faults:
         for name in given.scenario or SCENARIOS:

@@ -73,8 +73,9 @@ class Backend(Protocol):
 class Memory:
     """AWS in memory, for one run."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._table, self._buckets, self._queue = Table(TABLE), Buckets(INPUTS, OUTPUTS), Queue(now)
+    def __init__(self, now: Callable[[], float], table: Table | None = None) -> None:
+        self._table = Table(TABLE) if table is None else table
+        self._buckets, self._queue = Buckets(INPUTS, OUTPUTS), Queue(now)
         self._clients = {
             "dynamodb": self._table,
             "s3": self._buckets,

@@ -125,7 +125,8 @@ class Fal(Emulator):
         return ways[request.order] if request.order < len(ways) else "prompt"
 
     def _carry(self, url: str, headers: dict[str, str], body: bytes, timeout: float) -> int:
-        way = self.way(next(one for one in self.queue if one.id == headers["X-Fal-Webhook-Request-Id"]))
+        request = self.queue.get(headers["X-Fal-Webhook-Request-Id"])
+        way = self.way(request) if request else "prompt"
         if self._world.scenario.forged:
             self._call_forged(url, headers, body)
         if way == "lost":

@@ -118,8 +118,8 @@ class Watch:
 
     def _missing(self, key: str, version: str) -> int:
         expected = sum(any(pattern.matches(key) for pattern in preset.uploads) for preset in PRESETS.values())
-        rows = (plain(item) for item in self._world.backend.rows() if "upload" in item)
-        versions = [row["upload"]["version"].partition(":")[0] for row in rows if row["upload"]["key"] == key]
+        uploads = (item["upload"]["M"] for item in self._world.backend.rows() if "upload" in item)
+        versions = [upload["version"]["S"].partition(":")[0] for upload in uploads if upload["key"]["S"] == key]
         return expected - versions.count(version)
 
     # At the end.
@@ -162,10 +162,11 @@ class Watch:
         if job["status"] not in SETTLED:
             self.found("I2", f"job {job['job_id']} is still {job['status']} ({job.get('reason')})")
         world = self._world
-        in_doubt = (job.get("error") or {}).get("type") in {"no_word_from_fal", "reply_lost"}
+        if (job.get("error") or {}).get("type") not in {"no_word_from_fal", "reply_lost"}:
+            return
         # A process that died, or that could not write what it knew, leaves a doubt behind it.
         troubled = any(step[4].startswith(("crashed", "raise")) for step in world.trace)
-        if in_doubt and not troubled and all(point.operation != "fal.submit" for point in world.points):
+        if not troubled and all(point.operation != "fal.submit" for point in world.points):
             self.found("lost", f"job {job['job_id']} was given up as in doubt, and was never sent")
 
     def _judge_outputs(self, job: dict[str, Any], requests: "list[Request]") -> None:

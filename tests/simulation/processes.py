@@ -64,7 +64,7 @@ class Process:
             http=httpx.Client(transport=FaultyTransport(world.transport, self), trust_env=False),
             now=lambda: datetime.fromtimestamp(clock.now() // 0.001 / 1000, UTC),
             nonce=world.nonce,
-            sleep=self.spend,
+            sleep=self.pause,
             threads=1,
         )
 
@@ -106,6 +106,14 @@ class Process:
     def crash(self) -> CrashError:
         """Note that the process ends here."""
         return CrashError(self.name)
+
+    def pause(self, seconds: float) -> None:
+        """Wait as the code under test asks to; no sweep begins meanwhile, as it would end before this goes on."""
+        self.world.sleepers += 1
+        try:
+            self.spend(seconds)
+        finally:
+            self.world.sleepers -= 1
 
     def spend(self, seconds: float) -> None:
         """Let time pass, in which all else goes on.

@@ -1,7 +1,7 @@
 """What a run must also keep: the version that is edited, when fal is asked, how soon jobs end, what is counted."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ class Promises:
         self._world = world
         self._watch = watch
         self.counts: Counter[str] = Counter()
+        self._looks: defaultdict[str, list[float]] = defaultdict(list)
 
     def sending(self, process: str, not_before: float) -> None:
         """A container is about to send a request to fal."""
@@ -48,17 +49,21 @@ class Promises:
 
     def judge(self, jobs: Jobs, requests: Requests, log: str) -> None:
         """Judge the whole run."""
+        for after, _, operation, subject, _ in self._world.trace:
+            if operation == "s3.get_object":
+                self._looks[subject].append(self._world.began_at + after)
+        is_plain = self._is_plain()
         for job_id, job in jobs.items():
             self._judge_version(job, requests.get(job_id, []))
             self._judge_end(job, requests.get(job_id, []))
             self._judge_images(job)
-            if self._is_plain():
+            if is_plain:
                 self._judge_promptness(job, requests.get(job_id, []))
         if "breaker opened" in log and self._faults("fal.submit") <= THROTTLES and not self._refusals():
             self._watch.found("I9", "a throttle is taken for a lock")
         if self._refusals() and self._world.plan == FixedPlan():
             self._judge_neighbours(jobs)
-        if self._is_plain():
+        if is_plain:
             self._judge_counts(jobs, requests)
 
     def _judge_version(self, job: dict[str, Any], requests: "list[Request]") -> None:
@@ -81,9 +86,7 @@ class Promises:
 
     def _looked_at(self, key: str, request: "Request") -> float:
         """When an input was last looked at before a request was sent."""
-        looks = (step[0] for step in self._world.trace if step[2:4] == ("s3.get_object", key))
-        began_at = self._world.began_at
-        return max((began_at + at for at in looks if began_at + at <= request.submitted_at), default=began_at)
+        return max((at for at in self._looks[key] if at <= request.submitted_at), default=self._world.began_at)
 
     def _judge_end(self, job: dict[str, Any], requests: "list[Request]") -> None:
         """A job whose time is not over fails for what fal or S3 said of it, and not for what will pass."""

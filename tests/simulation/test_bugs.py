@@ -20,6 +20,8 @@ from tests.simulation.runs import Outcome, run
 from tests.simulation.sandbox import Sandbox, sandbox
 
 MODULES = (bugs_of_deliveries, bugs_of_outputs, bugs_of_payment, bugs_of_rows, bugs_of_uploads, bugs_of_waiting)
+OFTEN_TELL = ("lost-webhook", "contradicted")
+"""Scenarios in which a fault shows more than in others."""
 MOST_RUNS = 3000
 """A fifth of what a test run does without bugs."""
 
@@ -40,7 +42,7 @@ def outcomes(box: Sandbox) -> Iterator[Outcome]:
     yield from (once(f"{name}:") for name in SCENARIOS)
     yield from chain(
         (once(f"seed:{seed}/3") for seed in range(300)),
-        *(schedules(once, name, 1) for name in SCENARIOS),
+        *(schedules(once, name, 1) for name in (*OFTEN_TELL, *SCENARIOS)),
     )
 
 

@@ -16,7 +16,15 @@ PAIRS = ("upload", "post")
 LONG = frozenset(
     {
         *("backlog", "never-started-for-hours", "paused-over-retries", "paused-while-locked", "host-never-allowed"),
-        *("never-started-bare", "lock-and-refusals", "no-key-and-refusals", "throttled", "paused"),
+        *(
+            "never-started-bare",
+            "lock-and-refusals",
+            "no-key-and-refusals",
+            "throttled",
+            "paused",
+            "fal-down",
+            "locked-for-days",
+        ),
     }
 )
 """Scenarios of days and of many jobs, which are run without faults; random schedules have faults there too."""

@@ -82,6 +82,7 @@ class World:
             backend.keep_versions()
         self._swept_at = self.began_at
         self.pauses = 0
+        self.sleepers = 0
         self._is_over = False
         self._nonces = 0
         self._dice = random.Random(scenario.name)  # noqa: S311 - a run that repeats is the purpose
@@ -140,7 +141,7 @@ class World:
         schedule = self.fal.schedule
         while True:
             schedule.run_due()
-            sweep_at, due = self._next_sweep(), schedule.next_due()
+            sweep_at, due = None if self.sleepers else self._next_sweep(), schedule.next_due()
             moments = [moment for moment in (sweep_at, due) if moment is not None and moment <= target]
             if not moments:
                 break
