@@ -41,12 +41,17 @@ invocable: .venv/local
 built-for-host: .venv/local $(TOOLS)/sam/ready
 	@$(BIN)/python -m local.sam_build
 
-# What runs the code many thousand times runs it untraced, which is four times as fast.
-MANY := tests/simulation tests/forgeries tests/iam
-test: .venv/dev $(TOOLS)/sam/ready ## all tests, those that simulate apart, and branch coverage of the others
-	@$(BIN)/pytest -n 2 --cov --cov-fail-under=95 $(addprefix --ignore ,$(MANY))
+test: .venv/dev ## what a change can break, in two minutes
+	@$(BIN)/pytest -n auto -m "not long" $(COVERAGE)
+
+# The rest. What runs the code many thousand times, or a copy of it, runs untraced, which is up to four times as fast.
+# Tests of running stacks wait more than they work, so that three share two cores.
+UNTRACED := $(addprefix tests/,artifact browser comparison flow forgeries iam simulation)
+.PHONY: test-long
+test-long: .venv/dev $(TOOLS)/sam/ready
+	@$(BIN)/pytest -n 3 -m long --cov --cov-append --cov-fail-under=95 $(addprefix --ignore ,$(UNTRACED))
 	@$(BIN)/coverage report --include 'functions/*,shared/*' --fail-under 95 --format total >/dev/null
-	@$(BIN)/pytest -n 2 $(MANY)
+	@$(BIN)/pytest -n auto -m long $(UNTRACED)
 
 SEEDS ?= 100000
 simulate: .venv/dev ## many random schedules of faults on the whole service, SEEDS=100000
@@ -63,7 +68,8 @@ SEED ?= 1
 forgeries: .venv/dev ## COUNT mutated deliveries (a million), of which the verifier may take none; CASE=… shows one
 	@$(BIN)/python -m tests.forgeries --count $(COUNT) --seed $(SEED) $(if $(CASE),--case $(CASE))
 
-check: format-check lint types layers scan template test ## all that must hold before a change goes in
+check: COVERAGE = --cov --cov-report=
+check: format-check lint types layers scan template test test-long ## all that must hold before a change goes in: `make test` and what takes longer
 
 format: .venv/dev ## put the code into its format
 	@$(BIN)/ruff format $(CODE)

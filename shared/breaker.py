@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.errors import AwsUnavailableError
+from shared.errors import AwsUnavailableError, PausedError
 from shared.jobs import JobError, moment_text, unix_seconds
 from shared.locks import EVERYBODY, State, holds_up
 from shared.observability import logger
@@ -38,9 +38,9 @@ MOST_PROBE_SECONDS = 900
 """The longest wait between probes: one that ends in doubt may lose its job, so each of those doubles the wait."""
 EVIDENCE_SECONDS = 60
 """How often it is noted that fal accepts other owners' requests while it refuses one's."""
+PAUSED = "sending is paused by the operator"
 Changes = dict[str, dict[str, Any] | None]
 """Changes of locks by name; None closes one."""
-PAUSED = "sending is paused by the operator"
 
 
 class Breaker:
@@ -55,16 +55,30 @@ class Breaker:
         self._nonce = nonce
         self._state = State()
         self._read_at: int | None = None
+        # Whose requests have failed last, since fal judged one of anybody's; and each owner's failures in a row.
         self._failed: deque[str] = deque(maxlen=FAILURES_TO_OPEN)
-        """Whose requests have failed last, since fal judged one of anybody's."""
         self._runs: dict[str, int] = {}
-        """Each owner's failures in a row."""
 
     def state(self) -> State:
         """The state as far as this container knows; one that is old is read again."""
-        if self._read_at is None or unix_seconds(self._now()) - self._read_at >= KNOWN_SECONDS:
+        if self._is_old():
             self.read()
         return self._state
+
+    def _is_old(self) -> bool:
+        return self._read_at is None or unix_seconds(self._now()) - self._read_at >= KNOWN_SECONDS
+
+    def check_pause(self) -> None:
+        """Make sure that sending is not paused.
+
+        Raises:
+            PausedError: it is.
+            AwsUnavailableError: the table has not said so for a while, and does not now.
+        """
+        if self.state().paused_at:
+            raise PausedError(PAUSED)
+        if self._is_old():
+            raise AwsUnavailableError("the job table does not say whether sending is paused")
 
     def why_waiting(self, owner: str) -> JobError | None:
         """Why an owner's jobs are not sent now, in fal's own words where they are fal's; None where they may go."""
@@ -112,36 +126,22 @@ class Breaker:
         self._failed.clear()
 
     def close_idle(self, owners: Collection[str]) -> None:
-        """Close locks that hold nobody up, once the time for a probe has come: the next job finds out as well as any.
-
-        Args:
-            owners: those whose jobs are parked.
-        """
+        """Close locks that hold up none of these owners of parked jobs, once the time for a probe has come."""
         state, now = self._state, unix_seconds(self._now())
         idle = [name for name, lock in state.locks.items() if lock.probe_at <= now and not holds_up(name, owners)]
         if idle and self._write(state, dict.fromkeys(idle)):
             logger.info("breaker closed", locked=idle)
 
     def note_failed(self, owner: str, why: str) -> None:
-        """An owner's request failed in a way that is not its own fault; a long run of that locks the owner.
-
-        It locks everybody where it is a run of several owners' requests.
-        """
+        """An owner's request failed, and not by its own fault; a long run of that locks the owner, or everybody."""
         self._failed.append(owner)
         is_outage = len(self._failed) == FAILURES_TO_OPEN and len(set(self._failed)) > MOST_OWNERS
-        is_run = self._count_failure(owner)
-        if locks := self._state.of(owner):
-            doubts: Changes = {
-                name: {"accepted": 0, "doubts": lock.doubts + 1, "why": why} for name, lock in locks.items()
-            }
-            self._write(self._state, doubts)
-        elif is_outage or is_run:
-            self.note_refused(EVERYBODY if is_outage else owner, why)
-
-    def _count_failure(self, owner: str) -> bool:
-        """Count one more of an owner's failures in a row: whether there are so many that it is no mishap."""
         self._runs[owner] = self._runs.get(owner, 0) + 1
-        return self._runs[owner] >= FAILURES_TO_OPEN
+        if locks := self._state.of(owner):
+            doubts = {name: {"accepted": 0, "doubts": lock.doubts + 1, "why": why} for name, lock in locks.items()}
+            self._write(self._state, {**doubts})
+        elif is_outage or self._runs[owner] >= FAILURES_TO_OPEN:
+            self.note_refused(EVERYBODY if is_outage else owner, why)
 
     def note_refused(self, owner: str, why: str) -> bool:
         """fal refused an owner's request as if it were the account that is locked, or everybody's (EVERYBODY).
@@ -180,9 +180,9 @@ class Breaker:
             AwsUnavailableError: the table does not answer.
         """
         now = moment_text(self._now())
-        # Our own write, whose reply was lost and which the SDK repeated, is no conflict.
         update = "SET paused_at = :now, breaker = if_not_exists(breaker, :no_locks)"
         values = {":now": {"S": now}, ":no_locks": {"S": State().text()}}
+        # The SDK may have repeated our own write.
         return self._switch(update, "attribute_not_exists(paused_at)", values) or self._state.paused_at == now
 
     def resume(self) -> bool:
@@ -214,7 +214,7 @@ class Breaker:
         return True
 
     def _write(self, read: State, changes: Changes) -> bool:
-        """Write changes of locks, None to close one, unless another container wrote first; keep what is there now."""
+        """Write changes of locks unless another container wrote first, and keep what is there now."""
         state = read.changed(changes, self._nonce())
         try:
             answer = self._client.update_item(

@@ -54,13 +54,7 @@ def complete(app: App, delivery: Delivery) -> Job:
     if job is None:
         raise StatusConflictError(job)
     if not is_about(delivery, job):
-        if delivery.succeeded and delivery.request_id not in app.fit_none:
-            is_lost = is_of_ours(app, delivery)
-            # fal delivers it again, since it gets no 2xx.
-            app.fit_none.add(delivery.request_id)
-            if is_lost:
-                logger.error("paid result fits no request", job_id=job.job_id, request_id=delivery.request_id)
-                count("PaidResultLost")
+        _note_unfitting(app, delivery, job)
         raise StatusConflictError(job)
     try:
         check_account(app, delivery, job)
@@ -84,6 +78,16 @@ def complete(app: App, delivery: Delivery) -> Job:
     job = _move(app, job, to, changes, delivery.request_id)
     logger.info("job delivered", job_id=job.job_id, status=job.status)
     return job
+
+
+def _note_unfitting(app: App, delivery: Delivery, job: Job) -> None:
+    """Count a result of ours that is of another request than the job's; once, as fal delivers it again and again."""
+    if delivery.succeeded and delivery.request_id not in app.fit_none:
+        is_lost = is_of_ours(app, delivery)
+        app.fit_none.add(delivery.request_id)
+        if is_lost:
+            logger.error("paid result fits no request", job_id=job.job_id, request_id=delivery.request_id)
+            count("PaidResultLost")
 
 
 def _claim(app: App, delivery: Delivery, job: Job) -> None:

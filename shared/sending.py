@@ -6,7 +6,6 @@ from typing import Any
 
 from shared import waiting
 from shared.app import App
-from shared.breaker import PAUSED
 from shared.errors import (
     AwsUnavailableError,
     DarkroomError,
@@ -197,9 +196,7 @@ def _try(app: App, job: Job, submit_to_fal: Callable[[], Request], time_left: Ti
     while True:
         try:
             with app.throttle.turn(time_left() - POST_SECONDS):
-                if app.breaker.state().paused_at:
-                    # The turn may have come long after the last look.
-                    raise PausedError(PAUSED)
+                app.breaker.check_pause()  # the turn may have come long after the last look
                 return _submit_in_turn(app, submit_to_fal)
         except (PausedError, ProviderLockedError):
             raise

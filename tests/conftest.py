@@ -24,7 +24,7 @@ import shared.app
 from functions import authorize, callback, jobs, submit, sweep
 from local.aws import create_stack
 from local.fal import Emulator, EmulatorSettings, EmulatorTransport, ManualClock
-from local.resources import load_template
+from local.resources import Template, load_template
 from shared.app import App
 from shared.observability import metrics
 from shared.settings import Settings
@@ -32,6 +32,8 @@ from tests.simulation.report import Report
 
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT / "events" / "photos"
+LONG = frozenset({"artifact", "browser", "comparison", "forgeries", "iam", "simulation"})
+"""Folders of tests that only `make check` runs."""
 FAL = "http://127.0.0.1:8787"
 API = "https://api.example"
 TOKENS = json.dumps({hashlib.sha256(b"token of the shop").hexdigest(): "shop"})
@@ -233,6 +235,14 @@ class System:
         return found
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests of the folders that take long."""
+    for item in items:
+        if item.path.relative_to(ROOT / "tests").parts[0] in LONG:
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     # What make leaves there would have a make that a test runs say more than it is asked.
@@ -258,7 +268,9 @@ def make_system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Syste
     monkeypatch.setattr(local.aws, "session", lambda: SimpleNamespace(client=plain_client))
     with mock_aws():
         webhook = {"url": API, "mac_key": "k" * 64}
-        create_stack(load_template(), secrets={"Webhook": json.dumps(webhook), "FalKey": "id:secret", "Tokens": TOKENS})
+        create_stack(
+            whole_template(), secrets={"Webhook": json.dumps(webhook), "FalKey": "id:secret", "Tokens": TOKENS}
+        )
         systems: list[System] = []
 
         def make(settings: dict[str, str] | None = None, **fal_settings: Any) -> System:
@@ -287,6 +299,12 @@ def make_system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Syste
         yield make
         for built in systems:
             built.app.http.close()
+
+
+@functools.cache
+def whole_template() -> Template:
+    """What template.yaml says, read once."""
+    return load_template()
 
 
 @functools.cache

@@ -50,6 +50,7 @@ def install(clone: Path, goal: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("goal", "lock", "folder"),
     [
@@ -74,6 +75,7 @@ def test_a_newer_release_on_the_index_changes_nothing(clone: Path, goal: str, lo
     assert found.stdout == "1.0\n"
 
 
+@pytest.mark.long
 def test_a_lock_that_lacks_something_is_told(clone: Path) -> None:
     """What is not in the lock is not fetched either: make stops and names it, and would install again."""
     make_wheel(clone / "index", "measure", "1.0")

@@ -14,6 +14,7 @@ from tests.flow.test_accounts import STRANGER, foreign, learn
 from tests.flow.test_paid_and_kept import answering, unanswered
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("answer", "seconds"),
     [
@@ -41,6 +42,7 @@ def test_a_claim_outlasts_what_says_little(
     assert len(system.requests()) == 1
 
 
+@pytest.mark.long
 def test_a_claim_that_ends_unknown_teaches_no_account(
     system: Any, monkeypatch: pytest.MonkeyPatch, counted: Callable[[str], float]
 ) -> None:

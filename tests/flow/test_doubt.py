@@ -238,6 +238,7 @@ def test_a_photo_that_is_too_large_is_not_sent(system: Any, monkeypatch: pytest.
     assert (job["status"], job["error"]["type"], system.requests()) == ("failed", "file_too_large", [])
 
 
+@pytest.mark.long
 def test_s3_trouble_while_storing_ends_like_any_other(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bucket that takes nothing makes the job storing, with its result kept, and it ends one way or the other."""
     with monkeypatch.context() as patch:

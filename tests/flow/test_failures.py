@@ -70,6 +70,7 @@ def test_a_reason_that_cannot_be_read_now_is_asked_for_a_few_times(
     assert (job["status"], job["error"]["message"]) == ("failed", "Invalid status code: 400")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", [401, 402, 403, 408, 429])
 def test_what_is_said_of_the_caller_is_no_reason_of_the_request(
     system: Any, queue_says: Callable[..., None], status: int

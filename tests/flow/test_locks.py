@@ -86,6 +86,7 @@ def test_an_outage_is_everybody_s(system: Any) -> None:
     assert EVERYBODY in system.app.breaker.read().locks
 
 
+@pytest.mark.long
 def test_bad_owners_and_a_slip(system: Any) -> None:
     """Three owners are refused for what they ask; good jobs of others go out all the same."""
     Gate(system, refusing(LOCK))
@@ -101,6 +102,7 @@ def test_bad_owners_and_a_slip(system: Any) -> None:
     assert statuses(system, "shop")["succeeded"] == 5
 
 
+@pytest.mark.long
 def test_an_owner_amid_another_s_crowd(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs between two crowds of a locked owner, more than one look finds, are found and sent."""
     monkeypatch.setattr("shared.job_indexes.MOST_PARKED", 5)

@@ -30,6 +30,7 @@ def statuses(system: Any, owner: str) -> dict[str, int]:
     return {status: rows.count(status) for status in set(rows)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "body", [LOCK, {"detail": "Insufficient balance for user"}, {"detail": "Account is suspended"}]
 )
@@ -47,6 +48,7 @@ def test_five_hundred_bad_posts_of_one_owner(system: Any, body: Any) -> None:
     assert len(gate.accepted) == 5
 
 
+@pytest.mark.long
 def test_good_posts_before_the_bad_ones_are_known(system: Any) -> None:
     """Both owners' jobs lie parked for everybody's lock: its probes go through the owners in turn, and it ends."""
     locked = [True]
@@ -87,6 +89,7 @@ def test_a_plain_403_refuses_that_one_request(system: Any, body: Any) -> None:
     assert not system.app.breaker.read().locks
 
 
+@pytest.mark.long
 def test_a_job_that_is_refused_alone_strikes_out(system: Any) -> None:
     """While another owner's jobs are accepted all the time, each refusal of it is its own: it fails, unpaid."""
     Gate(system, refusing(LOCK))
@@ -99,6 +102,7 @@ def test_a_job_that_is_refused_alone_strikes_out(system: Any) -> None:
     assert statuses(system, "shop") == {"succeeded": MOST_STRIKES + 5}
 
 
+@pytest.mark.long
 def test_an_owner_s_good_jobs_are_found_among_the_bad(system: Any) -> None:
     """Probes go over all of an owner's parked jobs, not only over the oldest."""
     Gate(system, refusing(LOCK))
@@ -108,6 +112,7 @@ def test_an_owner_s_good_jobs_are_found_among_the_bad(system: Any) -> None:
     assert statuses(system, "enemy")["succeeded"] == 8
 
 
+@pytest.mark.long
 def test_a_locked_account_is_found_locked_whoever_asks(system: Any) -> None:
     """When several owners are refused in a row it is the account: all wait, and few requests find out."""
     gate = Gate(system, lambda _: httpx.Response(403, json=LOCK))

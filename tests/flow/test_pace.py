@@ -57,6 +57,7 @@ def test_each_form_of_retry_after(headers: dict[str, str], seconds: float | None
     assert read_retry_after(headers, NOW) == seconds
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_fal_is_not_tried_before_the_time_that_it_names(system: Any, status: int, form: str) -> None:
@@ -123,6 +124,7 @@ def bucket(system: Any, seconds: float, *, named: bool, refused_count: bool) -> 
     return answer
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("refused_count", [True, False])
 def test_thirty_jobs_at_one_submission_in_ten_seconds(system: Any, *, refused_count: bool) -> None:
     """All are done within six minutes, hardly more often refused than accepted, and none is taken for locked."""
@@ -167,6 +169,7 @@ def test_jobs_that_come_while_fal_asks_to_wait_cost_no_attempt(system: Any) -> N
     assert system.job(job["job_id"])["status"] == "succeeded"
 
 
+@pytest.mark.long
 def test_a_sweep_has_time_for_others_while_fal_is_slow(system: Any) -> None:
     """However many jobs wait for their turn, a lost webhook is made good within three minutes."""
     system.deliver = lambda *_: 503
@@ -188,6 +191,7 @@ NOT_STARTED = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", NOT_STARTED)
 def test_what_never_started_counts_nothing(system: Any, kind: str) -> None:
     """Twenty requests that fal gave up in its queue, unpaid: the job goes on, and the twenty-first is edited."""
@@ -198,6 +202,7 @@ def test_what_never_started_counts_nothing(system: Any, kind: str) -> None:
     assert [request["billed_units"] for request in system.requests()] == [0] * 20 + [1]
 
 
+@pytest.mark.long
 def test_what_never_starts_ends_with_its_time(system: Any) -> None:
     """After three days in which fal began nothing the job fails with fal's own word, and nothing was paid."""
     system.fal.change_settings({"concurrency": 1})

@@ -167,6 +167,7 @@ def test_no_post_is_begun_that_could_be_cut_off(system: Any, monkeypatch: pytest
     assert len(system.requests()) == len(system.jobs()) == 2
 
 
+@pytest.mark.long
 def test_a_row_that_nobody_can_read_ends_too(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """When every look at a job fails, it is failed once its time is over."""
     monkeypatch.setattr(FalClient, "submit", lambda *_: (_ for _ in ()).throw(NotAcceptedError("no")))

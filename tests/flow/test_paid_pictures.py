@@ -51,6 +51,7 @@ def test_a_result_with_its_picture_under_another_name(system: Any) -> None:
     assert len(system.job(job_id)["outputs"]) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("delivered", [True, False])
 @pytest.mark.parametrize(
     ("result", "kind"),
@@ -154,6 +155,7 @@ def allow(system: Any, hosts: str) -> None:
     app.__dict__["downloads"] = fresh.downloads
 
 
+@pytest.mark.long
 def test_a_host_that_is_allowed_later_saves_its_pictures(system: Any, counted: Callable[[str], float]) -> None:
     """fal has moved its files: the job waits and says for which host, and adding the host rescues it."""
     allow(system, "files.example")
@@ -171,6 +173,7 @@ def test_a_host_that_is_allowed_later_saves_its_pictures(system: Any, counted: C
     assert counted("PaidResultLost") == 0
 
 
+@pytest.mark.long
 def test_a_host_that_is_never_allowed_loses_them_seen(system: Any, counted: Callable[[str], float]) -> None:
     """After a day the job fails with the host's name, the URLs stay in the row, and the loss is counted."""
     allow(system, "files.example")
@@ -208,6 +211,7 @@ def test_whatever_fails_a_paid_job_is_counted(system: Any, counted: Callable[[st
     assert counted("PaidResultLost") == 1
 
 
+@pytest.mark.long
 def test_pictures_that_cannot_be_fetched_for_a_day_are_counted(system: Any, counted: Callable[[str], float]) -> None:
     """The file host stays down: given up with its reason, and counted as what it is."""
     system.fal.add_scripts(Script.model_validate({"files": {"answer": 404}}))

@@ -128,6 +128,7 @@ def test_two_sweeps_at_once_probe_once(system: Any, gate: Lock) -> None:
     assert gate.answers == [403]
 
 
+@pytest.mark.long
 def test_a_job_that_alone_is_refused_does_not_hold_up_the_others(
     system: Any, gate: Lock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +167,7 @@ def test_an_error_now_and_then_parks_nothing(system: Any, gate: Lock) -> None:
     assert statuses(system).keys() == {"unconfirmed", "queued"}
 
 
+@pytest.mark.long
 def test_a_lock_over_a_weekend_costs_no_job(system: Any, gate: Lock) -> None:
     """Almost three days later the parked job is still there, and is edited."""
     gate.status = 403
@@ -176,6 +178,7 @@ def test_a_lock_over_a_weekend_costs_no_job(system: Any, gate: Lock) -> None:
     assert statuses(system) == {"succeeded": 1}
 
 
+@pytest.mark.long
 def test_a_lock_without_end_fails_the_job_with_its_reason(system: Any, gate: Lock) -> None:
     """After three days nobody waits for it any more: nothing was paid, and the owner reads why."""
     gate.status = 403
@@ -197,17 +200,22 @@ def test_the_same_call_again_during_a_lock(system: Any, gate: Lock) -> None:
     assert gate.answers == [403]
 
 
-def test_a_table_that_does_not_tell_is_no_lock(system: Any, gate: Lock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the breaker's row cannot be read, jobs are sent as if there were none."""
+def test_a_table_that_does_not_tell_may_hold_a_pause(system: Any, gate: Lock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the breaker's row cannot be read nothing is sent, as it may be paused; what waits goes out afterwards."""
 
     def fail(**_: object) -> None:
         raise ReadTimeoutError(endpoint_url="https://dynamodb")
 
-    monkeypatch.setattr(system.app.client("dynamodb"), "get_item", fail)
-    assert system.post({"prompt": "p"})[1]["status"] == "queued"
+    with monkeypatch.context() as patch:
+        patch.setattr(system.app.client("dynamodb"), "get_item", fail)
+        _, job = system.post({"prompt": "p"})
+    assert (job["status"], job["reason"], gate.answers) == ("accepted", "aws_unavailable", [])
+    assert "paused" in job["why"]
+    system.pass_time(120)
     assert gate.answers == [200]
 
 
+@pytest.mark.long
 def test_a_handful_of_refused_contents_does_not_lock_everybody(system: Any, gate: Lock) -> None:
     """However many such jobs stand in front, the others get their turn as probes."""
     gate.status, gate.refuses = 403, lambda request: b"forbidden" in request.content
@@ -220,6 +228,7 @@ def test_a_handful_of_refused_contents_does_not_lock_everybody(system: Any, gate
     assert statuses(system)["succeeded"] == 4
 
 
+@pytest.mark.long
 def test_an_account_that_flaps_fails_no_healthy_job(system: Any, gate: Lock) -> None:
     """Where one request passes after each unlock, jobs take longer, and none is blamed."""
     gate.status = 403
@@ -233,6 +242,7 @@ def test_an_account_that_flaps_fails_no_healthy_job(system: Any, gate: Lock) -> 
     assert statuses(system) == {"succeeded": 30}
 
 
+@pytest.mark.long
 def test_an_outage_is_not_probed_at_the_cost_of_many_jobs(system: Any, gate: Lock) -> None:
     """A probe that ends in doubt may lose its job: the next comes later and later."""
     gate.status = 500

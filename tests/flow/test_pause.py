@@ -30,6 +30,7 @@ def operator(system: Any) -> Breaker:
     return another_container(system).breaker
 
 
+@pytest.mark.long
 def test_a_pause_in_the_middle_of_two_hundred_uploads(system: Any) -> None:
     """Nothing more is sent within a minute; all are done after `resume`, each once."""
     gate = Gate(system)
@@ -77,6 +78,7 @@ def test_what_is_under_way_is_finished(system: Any) -> None:
     assert [system.job(job["job_id"])["status"] for job in (first, second)] == ["succeeded", "succeeded"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("comes", ["while it waits", "with a lock", "after a lock"])
 def test_no_probe_and_no_lock_s_end_lifts_a_pause(system: Any, comes: str) -> None:
     """A locked account is not even probed, and where its lock ends first the pause holds on."""

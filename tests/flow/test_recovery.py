@@ -167,6 +167,7 @@ def test_outputs_that_cannot_be_had_yet_are_stored_later(system: Any, files_down
     assert system.job(job["job_id"])["status"] == "succeeded"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("files_down")
 def test_outputs_that_never_can_be_had_fail_in_the_end(system: Any) -> None:
     """fal's file host never comes back: the job ends with that reason."""

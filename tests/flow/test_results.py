@@ -125,6 +125,7 @@ FOREIGN = (
 )
 
 
+@pytest.mark.long
 def test_foreign_addresses_are_never_asked(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """An output that is not at fal's own hosts is not fetched: the job says so, and fails at once or after a day."""
     ids = []
@@ -159,6 +160,7 @@ ANSWERS: dict[str, tuple[str, str, bytes]] = {
 }
 
 
+@pytest.mark.long
 def test_an_output_that_is_no_picture_is_never_stored(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What must not be had fails the job; what cannot be had now, or is no picture, is tried again, and fails too."""
     ids: list[str] = []

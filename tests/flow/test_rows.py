@@ -30,6 +30,7 @@ def prompt_of(alphabet: str, size: int, dice: random.Random) -> str:
     return "".join(dice.choices(alphabet, k=max(1, size * len(alphabet) // len(one))))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ascii_only", [True, False])
 @pytest.mark.parametrize("name", ALPHABETS)
 def test_bodies_around_the_limit(system: Any, name: str, *, ascii_only: bool) -> None:
@@ -52,6 +53,7 @@ def test_bodies_around_the_limit(system: Any, name: str, *, ascii_only: bool) ->
     assert set(system.answers) <= {200}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("character", ["\u007f", "\u0001", "é", "日", "😀", '"', "\\"])
 def test_the_largest_body_of_each_kind_of_character(system: Any, character: str) -> None:
     """Refused unpaid, or a job whose whole life fits into its row, a large odd result included."""

@@ -207,6 +207,7 @@ def forged(system: Any, delivery: Delivery, other: Delivery) -> list[Delivery]:
     ]
 
 
+@pytest.mark.long
 def test_ten_thousand_forged_calls(make_system: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood at a cold process costs a read of a secret and a look for keys; none is taken, nothing changes."""
     system = make_system({"FAL_USER_ID": "user_darkroom"})

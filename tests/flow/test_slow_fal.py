@@ -34,6 +34,7 @@ def test_a_pause_while_a_job_waits_for_its_turn(system: Any) -> None:
     assert len(gate.times) == 1
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_at_a_time")
 @pytest.mark.parametrize("is_parked", [True, False])
 @pytest.mark.parametrize("named", [True, False])
@@ -74,6 +75,7 @@ def test_refusals_side_by_side_are_one(system: Any) -> None:
     assert system.app.throttle.wait <= 2 * FIRST_SECONDS
 
 
+@pytest.mark.long
 def test_a_pause_over_a_weekend_of_many_jobs(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs that had to wait for others after `resume` are sent though their time is over meanwhile."""
     monkeypatch.setattr("shared.recovery.MOST_UNPARKED", 2)
@@ -87,6 +89,7 @@ def test_a_pause_over_a_weekend_of_many_jobs(system: Any, monkeypatch: pytest.Mo
     assert statuses(system) == {"succeeded": 60}
 
 
+@pytest.mark.long
 def test_containers_together_keep_near_the_bound(
     make_system: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

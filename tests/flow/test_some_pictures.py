@@ -44,6 +44,7 @@ def test_a_picture_that_is_not_stored_is_counted_and_said(system: Any, counted: 
     assert (counted("PaidResultLost"), counted("JobSucceeded")) == (1, 1)
 
 
+@pytest.mark.long
 def test_one_picture_at_a_host_that_is_not_allowed(system: Any) -> None:
     """All wait for the operator; the day over, the others are stored while fal still has them."""
     job_id = deliver_with(system, "https://files.example/a.jpg")
@@ -78,6 +79,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, system: Any, *troubles: Exception) 
     monkeypatch.setattr(downloads, "fetch", fetch)
 
 
+@pytest.mark.long
 def test_one_page_after_an_outage_of_the_file_host(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks that met the outage do not use up the patience with a page in the picture's place."""
     job_id, delivery = finished(system)
@@ -87,6 +89,7 @@ def test_one_page_after_an_outage_of_the_file_host(system: Any, monkeypatch: pyt
     assert system.job(job_id)["status"] == "succeeded"
 
 
+@pytest.mark.long
 def test_one_page_after_the_host_was_allowed(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does the time in which the operator was waited for."""
     job_id, delivery = finished(system)
@@ -99,6 +102,7 @@ def test_one_page_after_the_host_was_allowed(system: Any, monkeypatch: pytest.Mo
     assert system.job(job_id)["status"] == "succeeded"
 
 
+@pytest.mark.long
 def test_one_odd_result_after_an_outage_of_the_queue(system: Any, queue_says: Any) -> None:
     """fal's reads are down for an hour, then its first result is odd: it is asked again."""
     system.deliver = lambda *_: 503
@@ -113,6 +117,7 @@ def test_one_odd_result_after_an_outage_of_the_queue(system: Any, queue_says: An
     assert system.job(job["job_id"])["status"] == "succeeded"
 
 
+@pytest.mark.long
 def test_a_result_that_can_never_be_read(system: Any, queue_says: Any, counted: Counted) -> None:
     """The queue says that it is there, for a day: the job says what it waits for, and its end is counted."""
     system.deliver = lambda *_: 503
@@ -136,8 +141,12 @@ def test_a_loss_is_counted_once(system: Any, counted: Counted) -> None:
 
 
 def test_a_result_that_fits_no_request_is_counted_once(system: Any, counted: Counted) -> None:
-    """fal delivers it again and again, as 404 is no 2xx: it is one picture."""
+    """fal delivers it again and again, as 404 is no 2xx: it is one picture. A stranger's is none of ours."""
     _, delivery = finished(system)
+    other = json.loads(delivery[2]) | {"request_id": "y" * 36, "gateway_request_id": "y" * 36}
+    assert system.call_back(*signed(system, delivery, other, request_id="y" * 36)) == 404
+    assert counted("PaidResultLost") == 0, "no account is known yet, and fal knows no such request of ours"
+    assert system.call_back(*delivery) == 200
     other = json.loads(delivery[2]) | {"request_id": "x" * 36, "gateway_request_id": "x" * 36}
     for _ in range(5):
         assert system.call_back(*signed(system, delivery, other, request_id="x" * 36)) == 404

@@ -323,6 +323,7 @@ def test_a_request_that_fal_fails(system: Any) -> None:
     assert len(system.requests()) == 1
 
 
+@pytest.mark.long
 def test_two_hundred_at_once(system: Any) -> None:
     """200 photos in batches of ten, some batches twice: each ends succeeded, and each is exactly once at fal."""
     s3 = system.s3

@@ -23,6 +23,8 @@ import pytest
 from local.aws import session
 from local.settings import ROOT, claim, free_ports
 
+pytestmark = pytest.mark.long
+
 PHOTOS = ROOT / "events" / "photos"
 TOKEN = {"Authorization": "Bearer local"}
 DEADLINE = 30

@@ -14,6 +14,8 @@ from local.fal import EmulatorSettings
 from local.settings import ROOT, Fal, Ports, free_ports
 from local.stack import Stack
 
+pytestmark = pytest.mark.long
+
 
 @contextmanager
 def emulator(*options: str) -> Iterator[str]:

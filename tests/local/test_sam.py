@@ -26,6 +26,8 @@ from tests.local.test_end_to_end import PHOTOS, TOKEN, Running, check_end, has_o
 from tests.local.test_other_fal import emulator, requests_at
 from tests.local.test_real_key import KEY, token_of
 
+pytestmark = pytest.mark.long
+
 PATIENCE = 120
 """A busy machine starts a container in many seconds."""
 END_SECONDS = 15

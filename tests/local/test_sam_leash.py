@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 SAYS_WHAT_ENDS_IT = """
 import signal, sys, time
 def end(number, frame):

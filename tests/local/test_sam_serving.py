@@ -22,6 +22,8 @@ from local.settings import HOST, Fal, Ports, free_ports
 from local.stack import Stack
 from tests.local.browsing import ATTEMPTS, LINK, ask, fetched
 
+pytestmark = pytest.mark.long
+
 INVOCATION = "/2015-03-31/functions/{}/invocations"
 KEY = "0123abcd-key:worth-real-money"
 

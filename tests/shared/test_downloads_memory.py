@@ -89,6 +89,7 @@ def s3(tmp_path: Path) -> Iterator[S3]:
     server.server_close()
 
 
+@pytest.mark.long
 def test_no_output_takes_more_memory_than_a_small_one(s3: S3) -> None:
     """64 MiB are stored, and a bomb and what is too large are refused, each with less than 8 MB on top."""
     says = (

@@ -3,18 +3,21 @@
 Each is one that somebody could make in good faith, and stands for a rule that the code keeps.
 """
 
+from types import SimpleNamespace
 from typing import Any
 
 from pytest import MonkeyPatch  # noqa: PT013 - as the type of so many functions its name is enough
 
+import shared.advancing
 import shared.breaker
 import shared.completion
 import shared.fal
 import shared.recovery
 import shared.sending
+import shared.submission
 from shared.breaker import ROW, Breaker
 from shared.completion import NOT_STARTED
-from shared.errors import ModelFailedError, UnreadableError
+from shared.errors import ModelFailedError, NotAcceptedError, RefusedError, UnreadableError
 from shared.fal import FalClient
 from shared.fal_words import read_error
 from shared.jobs import JobStatus
@@ -33,6 +36,12 @@ def what_never_started_counts(patch: MonkeyPatch) -> None:
         return really(app, job, error)
 
     around(patch, shared.completion, "_end", end)
+
+
+@bug
+def startup_timeout_fails_the_job(patch: MonkeyPatch) -> None:
+    """One of fal's words for what no runner began is not known."""
+    patch.setattr(shared.completion, "NOT_STARTED", NOT_STARTED - {"startup_timeout"})
 
 
 @bug
@@ -70,6 +79,32 @@ def pause_is_read_once(patch: MonkeyPatch) -> None:
 
 
 @bug
+def pause_that_cannot_be_read_is_none(patch: MonkeyPatch) -> None:
+    """A table that does not answer seems to say that all is as it was."""
+    patch.setattr(Breaker, "_is_old", lambda _: False)
+
+
+@bug
+def pause_does_not_hold_what_is_sent_again(patch: MonkeyPatch) -> None:
+    """It is looked at for new jobs, and not for those that had an attempt before."""
+
+    def again(really: Any, app: Any, job: Any, time_left: Any, **more: Any) -> Any:
+        state = app.breaker.state
+        with MonkeyPatch.context() as blind:
+            blind.setattr(app.breaker, "state", lambda: state().model_copy(update={"paused_at": None}))
+            return really(app, job, time_left, **more)
+
+    for module in (shared.submission, shared.recovery, shared.advancing):
+        around(patch, module, "attempt_again", again)
+
+
+@bug
+def paused_jobs_wait_for_ever(patch: MonkeyPatch) -> None:
+    """After `resume` only what a lock had parked is sent."""
+    patch.setattr(shared.recovery, "PARKING", frozenset({Reason.PROVIDER_LOCKED}))
+
+
+@bug
 def lock_lifts_the_pause(patch: MonkeyPatch) -> None:
     """Who writes of a lock writes the whole row, and the operator's word is gone."""
 
@@ -91,6 +126,31 @@ def every_403_is_about_the_account(patch: MonkeyPatch) -> None:
 def one_owner_s_refusal_locks_everybody(patch: MonkeyPatch) -> None:
     """Blocked content is answered in the words of a locked account, and all wait for it."""
     patch.setattr(Breaker, "_whose_lock", staticmethod(lambda *_: EVERYBODY))
+
+
+@bug
+def one_owner_s_failures_lock_everybody(patch: MonkeyPatch) -> None:
+    """Ten in a row seem to be an outage, whoever's they are."""
+    around(patch, Breaker, "note_failed", lambda really, self, _, why: really(self, EVERYBODY, why))
+
+
+@bug
+def refused_request_is_tried_again(patch: MonkeyPatch) -> None:
+    """fal's no to a request seems to be one that passes."""
+
+    def read(really: Any, *arguments: Any) -> Any:
+        try:
+            return really(*arguments)
+        except RefusedError as error:
+            raise NotAcceptedError(str(error)) from error
+
+    around(patch, FalClient, "_read_submitted", read)
+
+
+@bug
+def only_one_parked_job_probes(patch: MonkeyPatch) -> None:
+    """The first of an owner's, which may be one that would be refused for what it asks for."""
+    patch.setattr(shared.recovery, "zlib", SimpleNamespace(crc32=lambda _: 0))
 
 
 @bug

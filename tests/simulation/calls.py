@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from tests.simulation.scenarios import REFUSED, SEEMS_LOCKED
+from tests.simulation.scenarios import BREAKS_FAL, REFUSED, SEEMS_LOCKED
 from tests.simulation.stand_ins import client_error
 
 if TYPE_CHECKING:
@@ -49,9 +49,11 @@ NOT_TAKEN: dict[str, tuple[int, Any]] = {
 
 
 def refusal(prompt: bytes) -> tuple[int, Any] | None:
-    """What fal answers to a request that it would take of nobody: a page, or words as for a locked account."""
+    """What fal answers to a request that it would take of nobody."""
     if REFUSED.encode() in prompt:
         return 403, PAGE
+    if BREAKS_FAL.encode() in prompt:
+        return NOT_TAKEN["status500"]
     return (403, LOCKED) if SEEMS_LOCKED.encode() in prompt else None
 
 

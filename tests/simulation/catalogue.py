@@ -1,6 +1,6 @@
 """The scenarios by name: one run each without faults, and the ground for all schedules with some."""
 
-from tests.simulation.scenarios import PROMPT, REFUSED, SEEMS_LOCKED, Outage, Post, Scenario, Upload
+from tests.simulation.scenarios import BREAKS_FAL, PROMPT, REFUSED, SEEMS_LOCKED, Outage, Post, Scenario, Upload
 
 DELETE = "\x7f"
 """A character of one byte that JSON in ASCII writes with six."""
@@ -91,6 +91,14 @@ SCENARIOS = {
             paused=(10.0, 2000.0),
         ),
         Scenario(
+            "paused-unread",
+            (Post(), Post(key="order-2", at=300.0), Post(key="order-3", at=1000.0)),
+            paused=(5.0, 7200.0),
+            outages=(Outage("dynamodb.get_item", "throttled", 100, 3000),),
+        ),
+        Scenario("paused-and-unread-input", (Upload(),), fates=("download_error",), paused=(0.5, 4000.0)),
+        Scenario("startup-timeout", (Post(),), fates=("startup_timeout",)),
+        Scenario(
             "paused-as-a-lock-begins",
             (Upload(at=190.0), Upload("sketch/hat.jpg", at=215.0)),
             paused=(200.0, 4000.0),
@@ -136,6 +144,18 @@ SCENARIOS = {
         Scenario(
             "refused-crowd",
             (*(_refused(number, REFUSED) for number in range(4)), *(_good(number, 30.0) for number in range(2))),
+        ),
+        Scenario(
+            "one-owner-breaks-fal",
+            (
+                *(_refused(number, BREAKS_FAL, at=number * 2.0) for number in range(12)),
+                *(_good(n, 60.0) for n in range(10)),
+            ),
+        ),
+        Scenario(
+            "one-of-an-owner-s",
+            (_refused(0, SEEMS_LOCKED), *(Post(at=5.0, key=f"other-{n}", owner="guest") for n in range(5))),
+            outages=(Outage("fal.submit", "status401", 0, 300),),
         ),
         Scenario(
             "no-key-and-refusals",

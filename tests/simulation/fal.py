@@ -77,6 +77,8 @@ class Fal(Emulator):
         if fate in {"error", "download_error"}:
             kind = "file_download_error" if fate == "download_error" else "content_policy_violation"
             return Script(result=ScriptedResult(status=422, body=error_body(kind)))
+        if fate == "startup_timeout":
+            return Script(infrastructure_error="startup_timeout")
         if fate == "untyped":
             return Script(result=ScriptedResult(status=400, body={"detail": "Bad request"}))
         bodies = [HEAD + f"request {number}, image {index}".encode() for index in range(images)]

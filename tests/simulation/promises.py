@@ -9,7 +9,7 @@ from shared.completion import NOT_STARTED
 from shared.storing import PATIENCE
 from shared.waiting import ACCEPTANCE, HOUR
 from tests.simulation.faults import FixedPlan
-from tests.simulation.scenarios import REFUSED, SEEMS_LOCKED, Post
+from tests.simulation.scenarios import BREAKS_FAL, SEEMS_LOCKED, TROUBLES, Post
 
 if TYPE_CHECKING:
     from local.fal.requests import Request
@@ -63,6 +63,9 @@ class Promises:
             self._watch.found("I9", "a throttle is taken for a lock")
         if self._refusals() and self._world.plan == FixedPlan():
             self._judge_neighbours(jobs)
+            opened = [line for line in log.splitlines() if "breaker opened" in line]
+            if not self._world.scenario.outages and any('"locked":"*"' in line for line in opened):
+                self._watch.found("I9", "everybody is locked for one owner's trouble")
         if is_plain:
             self._judge_counts(jobs, requests)
 
@@ -125,7 +128,7 @@ class Promises:
         """Who is refused for what it asks for is told so at once, and holds up nobody else."""
         ends = [self._world.began_at + outage.at + outage.seconds for outage in self._world.scenario.outages]
         for job in jobs.values():
-            if SEEMS_LOCKED in job["arguments_json"]:
+            if SEEMS_LOCKED in job["arguments_json"] or BREAKS_FAL in job["arguments_json"]:
                 continue
             late = _seconds(job["settled_at"]) - max([_seconds(job["created_at"]), *ends])
             if late > IN_TIME:
@@ -144,7 +147,7 @@ class Promises:
 
     def _refusals(self) -> bool:
         posts = [one for one in self._world.scenario.submissions if isinstance(one, Post)]
-        return any(why in post.fields["prompt"] for post in posts for why in (REFUSED, SEEMS_LOCKED))
+        return any(why in post.fields["prompt"] for post in posts for why in TROUBLES)
 
     def _faults(self, operation: str) -> set[str]:
         """The kinds of faults that happened at calls of a kind."""

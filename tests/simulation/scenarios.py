@@ -9,7 +9,7 @@ from shared.presets import Preset
 from shared.settings import PRESETS_FILE
 from shared.upload_patterns import UploadPattern
 
-OddFate = Literal["untyped", "moved", "generous", "vast"]
+OddFate = Literal["startup_timeout", "untyped", "moved", "generous", "vast"]
 Fate = Literal["ok", "error", "payload_error", "download_error", "runner_error", "large", "never_started"] | OddFate
 """What fal makes of a request that it took."""
 Way = Literal["prompt", "lost", "twice", "echoed", "late", "contradicted", "error_first", "bare"]
@@ -36,8 +36,8 @@ WAYS: tuple[tuple[Way, ...], tuple[int, ...]] = (
 """What random runs choose from, and how often."""
 PROMPT = "CANARY-PROMPT"
 """Stands in every prompt, and must stand in no log line."""
-REFUSED, SEEMS_LOCKED = "REFUSE-THIS", "SEEM-LOCKED-BY-THIS"
-"""Stand in prompts that fal refuses, whoever sends them: with a bare page, and in the words of a locked account."""
+REFUSED, SEEMS_LOCKED, BREAKS_FAL = TROUBLES = ("REFUSE-THIS", "SEEM-LOCKED-BY-THIS", "BREAK-FAL-BY-THIS")
+"""Stand in prompts that fal never takes: it answers a bare page, the words of a locked account, an error of its own."""
 AGAIN = Preset(
     name="again", uploads=[UploadPattern(prefix="again/")], arguments={"prompt": PROMPT}, on_unknown="resubmit"
 )

@@ -18,6 +18,8 @@ from botocore.exceptions import ClientError
 from local.deployed.stack import DeployedStack
 from tests.local.deployed.conftest import ROOT, Api, Cloud
 
+pytestmark = pytest.mark.long
+
 ANSWERS = """version = 0.1
 [default.deploy.parameters]
 stack_name = "{stack}"
