@@ -45,11 +45,10 @@ test: .venv/dev ## what a change can break, in two minutes
 	@$(BIN)/pytest -n auto -m "not long" $(COVERAGE)
 
 # The rest. What runs the code many thousand times, or a copy of it, runs untraced, which is up to four times as fast.
-# Tests of running stacks wait more than they work, so that three share two cores.
 UNTRACED := $(addprefix tests/,artifact browser comparison flow forgeries iam simulation)
 .PHONY: test-long
 test-long: .venv/dev $(TOOLS)/sam/ready
-	@$(BIN)/pytest -n 3 -m long --cov --cov-append --cov-fail-under=95 $(addprefix --ignore ,$(UNTRACED))
+	@$(BIN)/pytest -n auto -m long --cov --cov-append --cov-fail-under=95 $(addprefix --ignore ,$(UNTRACED))
 	@$(BIN)/coverage report --include 'functions/*,shared/*' --fail-under 95 --format total >/dev/null
 	@$(BIN)/pytest -n auto -m long $(UNTRACED)
 

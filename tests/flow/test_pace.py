@@ -197,7 +197,7 @@ def test_what_never_started_counts_nothing(system: Any, kind: str) -> None:
     """Twenty requests that fal gave up in its queue, unpaid: the job goes on, and the twenty-first is edited."""
     system.fal.add_scripts(*[Script(infrastructure_error=kind, fail_attempts_with=kind)] * 20)
     _, job = system.post({"prompt": "p"})
-    system.pass_time(20 * 1200)
+    system.pass_time(20 * 1500, 300)
     assert system.job(job["job_id"])["status"] == "succeeded"
     assert [request["billed_units"] for request in system.requests()] == [0] * 20 + [1]
 
@@ -208,7 +208,7 @@ def test_what_never_starts_ends_with_its_time(system: Any) -> None:
     system.fal.change_settings({"concurrency": 1})
     system.fal.add_scripts(*[Script(infrastructure_error="startup_timeout")] * 2000)
     _, job = system.post({"prompt": "p"})
-    system.pass_time(waiting.ACCEPTANCE + 7200, 600)
+    system.pass_time(waiting.ACCEPTANCE + 7200, 1800)
     job = system.job(job["job_id"])
     assert (job["status"], job["error"]["type"]) == ("failed", "startup_timeout")
     assert sum(request["billed_units"] for request in system.requests()) == 0

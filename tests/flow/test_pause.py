@@ -44,13 +44,13 @@ def test_a_pause_in_the_middle_of_two_hundred_uploads(system: Any) -> None:
     for start in range(100, 200, 5):
         assert system.upload(*events[start : start + 5]) == []
         system.fal.advance(5)
-    system.pass_time(3600)
+    system.pass_time(3600, 300)
     assert max(gate.times) - paused_at <= 60
     assert statuses(system).keys() == {"succeeded", "accepted"}
     assert {job["reason"] for job in system.jobs()} == {None, "paused"}
     sent = len(gate.times)
     assert operator(system).resume()
-    system.pass_time(1800)
+    system.pass_time(1800, 300)
     assert statuses(system) == {"succeeded": 200}
     assert len(gate.accepted) == len(gate.times) == len(system.requests()) == 200 > sent
 

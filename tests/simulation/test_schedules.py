@@ -16,15 +16,8 @@ PAIRS = ("upload", "post")
 LONG = frozenset(
     {
         *("backlog", "never-started-for-hours", "paused-over-retries", "paused-while-locked", "host-never-allowed"),
-        *(
-            "never-started-bare",
-            "lock-and-refusals",
-            "no-key-and-refusals",
-            "throttled",
-            "paused",
-            "fal-down",
-            "locked-for-days",
-        ),
+        *("never-started-bare", "lock-and-refusals", "no-key-and-refusals", "one-of-an-owner-s", "throttled", "paused"),
+        *("one-owner-breaks-fal", "paused-unread", "paused-and-unread-input", "fal-down", "locked-for-days"),
     }
 )
 """Scenarios of days and of many jobs, which are run without faults; random schedules have faults there too."""
