@@ -78,6 +78,28 @@ SCENARIOS = {
             versioned=True,
             outages=(Outage("fal.submit", "status403", 0, 600),),
         ),
+        Scenario(
+            "overwritten-unkept-while-locked",
+            (Upload(), Upload(at=200.0, version="v2")),
+            outages=(Outage("fal.submit", "status403", 0, 600),),
+        ),
+        Scenario(
+            "events-out-of-order",
+            (Upload(event_after=20.0, copies=(0.5, 90.0)), Upload(at=2.0, version="v2", copies=(60.0,))),
+        ),
+        Scenario(
+            "events-out-of-order-kept",
+            (Upload(event_after=20.0, copies=(0.5, 90.0)), Upload(at=2.0, version="v2", copies=(60.0,))),
+            versioned=True,
+        ),
+        # A tool makes the object first, and writes its bytes next; or it empties what is there.
+        Scenario("empty-first", (Upload(is_empty=True, copies=(30.0,)), Upload(at=1.0, version="v2"))),
+        Scenario(
+            "empty-first-kept",
+            (Upload(is_empty=True, event_after=3.0), Upload(at=1.0, version="v2", copies=(9.0,))),
+            versioned=True,
+        ),
+        Scenario("emptied", (Upload(event_after=5.0), Upload(at=2.0, version="v2", is_empty=True))),
         # What fal takes slowly, or not yet, is not lost.
         Scenario("never-started-for-hours", (Upload(),), fates=("never_started",) * 8),
         Scenario("backlog", tuple(_good(number, number / 4) for number in range(8)), slots=1, run_seconds=1700.0),

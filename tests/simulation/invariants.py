@@ -79,7 +79,7 @@ class Watch:
     def deleted(self, body: str) -> None:
         """A message is about to be deleted: its jobs must stand in the table."""
         detail = json.loads(body)["detail"]
-        if missing := self._missing(detail["object"]["key"], version_of(detail["object"])):
+        if missing := self._missing(detail["object"]["key"], version_of(detail["object"]), detail["object"]["size"]):
             self.found("I8", f"the message of {detail['object']['key']} is deleted without {missing} of its jobs")
 
     def answered(self, url: str, request_id: str, *, succeeded: bool, status: int) -> None:
@@ -116,8 +116,10 @@ class Watch:
         if call_back(url, headers, body) < 400:
             self.found("I8", "a delivery about no job was answered as if it had been taken")
 
-    def _missing(self, key: str, version: str) -> int:
+    def _missing(self, key: str, version: str, size: int) -> int:
+        """How many jobs an upload lacks: each of its presets makes one, and none where there is nothing to edit."""
         expected = sum(any(pattern.matches(key) for pattern in preset.uploads) for preset in PRESETS.values())
+        expected = expected if size else 0
         uploads = (item["upload"]["M"] for item in self._world.backend.rows() if "upload" in item)
         versions = [upload["version"]["S"].partition(":")[0] for upload in uploads if upload["key"]["S"] == key]
         return expected - versions.count(version)
@@ -148,7 +150,7 @@ class Watch:
     def _judge_none_lost(self, jobs: dict[str, Any], requests: dict[str, Any]) -> None:
         world = self._world
         for put in world.uploads.made:
-            if missing := self._missing(put.key, put.version):
+            if missing := self._missing(put.key, put.version, len(put.content)):
                 self.found("lost", f"the upload of {put.key} {put.version} lacks {missing} jobs")
         for client in world.clients:
             for job_id in client.job_ids - jobs.keys():

@@ -49,7 +49,8 @@ PRESETS = load_presets(PRESETS_FILE) | {AGAIN.name: AGAIN}
 class Upload:
     """A photo that lands in the inputs bucket; `copies` are the seconds after which its event comes again.
 
-    `event_after`: the seconds after which it comes first, in which the key may be overwritten.
+    `event_after`: the seconds after which it comes first, in which the key may be overwritten. `is_empty`: a tool makes
+    the object before it has its bytes.
     """
 
     key: str = "sketch/shoe.jpg"
@@ -57,6 +58,7 @@ class Upload:
     version: str = "v1"
     copies: tuple[float, ...] = ()
     event_after: float = 0.0
+    is_empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,8 @@ def _random_submission(dice: random.Random, index: int) -> Upload | Post:
         folder = dice.choice(("sketch", "claymation", "again", "cars"))
         # Two versions of one key, or two keys.
         key, event_after = f"{folder}/photo-{dice.randint(0, 1)}.jpg", dice.choice((0.0, 0.0, 31.0))
-        return Upload(key, at=at, version=f"v{index}", copies=copies, event_after=event_after)
+        is_empty = dice.random() < ROUGH
+        return Upload(key, at=at, version=f"v{index}", copies=copies, event_after=event_after, is_empty=is_empty)
     prompt = dice.choice((*[PROMPT] * 20, f"{PROMPT} {REFUSED}", f"{PROMPT} {SEEMS_LOCKED}"))
     fields: dict[str, Any] = {"prompt": prompt, "num_images": dice.choice((1, 1, 2))}
     if dice.random() < 0.3:
