@@ -27,6 +27,8 @@ LATE_SECONDS = 240.0
 LATER_SECONDS = 5.0
 LARGE, VAST = 12_000, 450_000
 """Bytes that make a result one of those which fal keeps for six minutes only, and one that fits into no row."""
+TAILS: dict[Fate, int] = {"long_urls": 8_100, "overlong_urls": 30_000}
+"""Characters that make URLs as long as they are taken, and longer ones."""
 HEAD = b"\xff\xd8\xff\xc0\x00\x0b\x08\x00\x10\x00\x10\x01\x01\x11\x00"
 """The beginning of a JPEG of 16 by 16 pixels."""
 
@@ -87,8 +89,10 @@ class Fal(Emulator):
         for index, body in enumerate(bodies):
             path = f"{number}/{index}.jpg"
             self.files.put(path, body, "image/jpeg", 86_400)
-            host = MOVED if fate == "moved" else FAL
-            records.append({"url": f"{host}/files/{path}", "content_type": "image/jpeg"})
+            host = MOVED if fate == "moved" or (fate == "moved_in_part" and index) else FAL
+            tail = f"?{'x' * TAILS[fate]}" if fate in TAILS else ""
+            url = f"{host}/files/{path}{tail}"
+            records.append({"url": url, "content_type": "image/jpeg"})
         content: dict[str, Any] = {"images": records, "seed": number, "prompt": PROMPT}
         if fate == "vast":
             content = {"pictures": "x" * VAST}

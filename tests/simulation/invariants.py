@@ -12,6 +12,7 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from shared.jobs import MOVES, JobStatus
 from shared.waiting import ATTEMPT, LEASE
+from tests.simulation.places import is_given_up
 from tests.simulation.promises import Promises
 from tests.simulation.scenarios import PRESETS, PROMPT
 from tests.simulation.uploads import version_of
@@ -211,13 +212,7 @@ class Watch:
         way = self._world.fal.way(request)
         if job["status"] not in SETTLED:
             return True
-        if (
-            self._world.fal.fate(request) == "moved"
-            and (job.get("error") or {}).get("type") == "output_host_not_allowed"
-        ):
-            # Nobody allowed the host in time.
-            return self._world.scenario.allowed_after is None
-        if self._world.fal.fate(request) == "vast" and (job.get("error") or {}).get("type") == "unreadable_result":
+        if is_given_up(self._world, job, request):
             return True
         if way in {"error_first", "contradicted"} and self._settled_from.get(job["job_id"]) != "storing":
             return True

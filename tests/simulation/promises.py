@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from shared.completion import NOT_STARTED
 from shared.storing import PATIENCE
 from shared.waiting import ACCEPTANCE, HOUR
+from tests.simulation.bodies import judge_body
 from tests.simulation.faults import FixedPlan
+from tests.simulation.places import MOVED_FATES, judge_alarm, judge_kept, lacks_pictures
 from tests.simulation.scenarios import BREAKS_FAL, SEEMS_LOCKED, TROUBLES, Post
 from tests.simulation.versions import Versions, seconds
 
@@ -56,6 +58,7 @@ class Promises:
             versions.judge(job, requests.get(job_id, []))
             self._judge_end(job, requests.get(job_id, []))
             self._judge_images(job)
+            judge_kept(job, requests.get(job_id, []), self._world, self._watch.found)
             if is_plain:
                 self._judge_promptness(job, requests.get(job_id, []))
         if "breaker opened" in log and self._faults("fal.submit") <= THROTTLES and not self._refusals():
@@ -67,6 +70,9 @@ class Promises:
                 self._watch.found("I9", "everybody is locked for one owner's trouble")
         if is_plain:
             self._judge_counts(jobs, requests)
+            judge_alarm(self._world, self._watch.found)
+        for client in self._world.clients:
+            judge_body(client, self._watch.found)
 
     def _judge_end(self, job: dict[str, Any], requests: "list[Request]") -> None:
         """A job whose time is not over fails for what fal or S3 said of it, and not for what will pass."""
@@ -95,7 +101,7 @@ class Promises:
         if (
             last is None
             or job["status"] not in {"succeeded", "failed"}
-            or self._world.fal.fate(requests[-1]) == "moved"
+            or self._world.fal.fate(requests[-1]) in MOVED_FATES
         ):
             return
         if (late := seconds(job["settled_at"]) - last) > PROMPTLY:
@@ -113,12 +119,7 @@ class Promises:
 
     def _judge_counts(self, jobs: Jobs, requests: Requests) -> None:
         """Each job whose picture was paid and is not stored is counted once."""
-        lost = [
-            job_id
-            for job_id, job in jobs.items()
-            if job["status"] == "failed"
-            and any(request.outcome and request.outcome.units for request in requests.get(job_id, []))
-        ]
+        lost = [job_id for job_id, job in jobs.items() if lacks_pictures(job, requests.get(job_id, []))]
         if (counted := self.counts["PaidResultLost"]) != len(lost):
             self._watch.found("I10", f"{len(lost)} paid pictures are lost, and {counted} are counted")
 

@@ -41,8 +41,13 @@ def client_error(code: str, operation: str, **more: Any) -> ClientError:
 
 def check_size(operation: str, item: Mapping[str, Any]) -> None:
     """Refuse an item that is too large, as DynamoDB does."""
-    if sum(len(name.encode()) + value_bytes(value) for name, value in item.items()) > MOST_ITEM_BYTES:
+    if item_bytes(item) > MOST_ITEM_BYTES:
         raise client_error("ValidationException", operation)
+
+
+def item_bytes(item: Mapping[str, Any]) -> int:
+    """What an item counts: the names and values of its attributes."""
+    return sum(len(name.encode()) + value_bytes(value) for name, value in item.items())
 
 
 def value_bytes(typed: Mapping[str, Any]) -> int:

@@ -16,6 +16,8 @@ PAIRS = ("upload", "post")
 LONG = frozenset(
     {
         *("backlog", "never-started-for-hours", "paused-over-retries", "paused-while-locked", "host-never-allowed"),
+        *("body-of-one-byte", "body-of-escaped", "body-of-two-bytes", "body-of-three-bytes", "body-of-four-bytes"),
+        *("host-allowed-too-late", "host-allowed-for-a-part", "full-row", "long-urls-and-files-down"),
         *(
             "never-started-bare",
             "lock-and-refusals",
@@ -27,7 +29,10 @@ LONG = frozenset(
         ),
     }
 )
-"""Scenarios of days and of many jobs, which are run without faults; random schedules have faults there too."""
+"""Scenarios of days, of many jobs, and that differ from others in a text only, which are run without faults.
+
+Random schedules have faults there too.
+"""
 SEEDS = 1500
 PARTS: list[Part] = [
     *(part for name in PAIRS for part in cut_scenario(name, 2, 10)),
