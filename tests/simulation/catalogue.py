@@ -178,6 +178,26 @@ SCENARIOS = {
             foreign=True,
             outages=(Outage("fal.submit", "sent_not_taken", 0, 30),),
         ),
+        Scenario(
+            "foreign-while-locked",
+            (Post(), Post(at=300.0, key="order-2")),
+            foreign=True,
+            outages=(Outage("fal.submit", "status403", 0, 900),),
+        ),
+        Scenario(
+            "foreign-and-unaskable",
+            (Post(),),
+            foreign=True,
+            ways=("late",),
+            outages=(Outage("fal.submit", "taken_reply_cut", 0, 30), Outage("fal.status", "page502", 0, 100)),
+        ),
+        Scenario(
+            "foreign-and-never-askable",
+            (Post(),),
+            foreign=True,
+            outages=(Outage("fal.submit", "sent_not_taken", 0, 30), Outage("fal.status", "page502", 0, 90_000.0)),
+        ),
+        Scenario("foreign-and-failed", (Post(),), foreign=True, fates=("error",)),
         # Rows near the limit.
         Scenario("large-body", (Post({"prompt": PROMPT + DELETE * 68_050}),), fates=("vast",)),
         Scenario("large-body-wide", (Post({"prompt": PROMPT + "é" * 60_000}),), fates=("vast",), ways=("lost",)),

@@ -11,6 +11,7 @@ from tests.simulation.bodies import judge_body
 from tests.simulation.faults import FixedPlan
 from tests.simulation.places import MOVED_FATES, judge_alarm, judge_kept, lacks_pictures
 from tests.simulation.scenarios import BREAKS_FAL, SEEMS_LOCKED, TROUBLES, Post
+from tests.simulation.strangers import judge_strangers
 from tests.simulation.versions import Versions, seconds
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Promises:
         if is_plain:
             self._judge_counts(jobs, requests)
             judge_alarm(self._world, self._watch.found)
+        judge_strangers(self._world, jobs, self._watch.found)
         for client in self._world.clients:
             judge_body(client, self._watch.found)
 

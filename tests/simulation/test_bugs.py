@@ -11,6 +11,7 @@ from tests.simulation import (
     bugs_of_outputs,
     bugs_of_payment,
     bugs_of_rows,
+    bugs_of_strangers,
     bugs_of_uploads,
     bugs_of_waiting,
 )
@@ -26,6 +27,7 @@ MODULES = (
     bugs_of_outputs,
     bugs_of_payment,
     bugs_of_rows,
+    bugs_of_strangers,
     bugs_of_uploads,
     bugs_of_waiting,
 )
@@ -73,4 +75,4 @@ def test_a_planted_bug_is_found(
 def test_many_bugs_are_planted() -> None:
     """Every module of bugs adds its own to the list."""
     assert {plant.__module__ for plant in BUGS.values()} == {module.__name__ for module in MODULES}
-    assert len(BUGS) >= 75
+    assert len(BUGS) >= 80

@@ -17,7 +17,14 @@ LONG = frozenset(
     {
         *("backlog", "never-started-for-hours", "paused-over-retries", "paused-while-locked", "host-never-allowed"),
         *("body-of-one-byte", "body-of-escaped", "body-of-two-bytes", "body-of-three-bytes", "body-of-four-bytes"),
-        *("host-allowed-too-late", "host-allowed-for-a-part", "full-row", "long-urls-and-files-down"),
+        *(
+            "foreign-while-locked",
+            "foreign-and-never-askable",
+            "host-allowed-too-late",
+            "host-allowed-for-a-part",
+            "full-row",
+            "long-urls-and-files-down",
+        ),
         *(
             "never-started-bare",
             "lock-and-refusals",
