@@ -12,12 +12,14 @@ import shared.adoption
 import shared.completion
 import shared.job_table
 import shared.storing
+import shared.uploads
 from shared.errors import OutputNotAllowedError
 from shared.images import Images
 from shared.job_table import JobTable
 from shared.jobs import Job, Upload
 from shared.reasons import Reason
-from tests.simulation.planting import around, bug
+from tests.simulation.planting import DEPTHS, around, bug
+from tests.simulation.processes import module_copy
 
 
 @bug
@@ -48,6 +50,31 @@ def overwritten_object_is_edited(patch: MonkeyPatch) -> None:
         return really(self, ref.model_copy(update={"etag": None}))
 
     around(patch, Images, "check_input", check)
+
+
+@bug
+def empty_upload_makes_a_job(patch: MonkeyPatch) -> None:
+    """Each photo that a tool writes in two steps leaves a failed job beside its own."""
+
+    def choose(really: Any, app: Any, upload: Upload) -> Any:
+        return really(app, upload.model_copy(update={"size": None}))
+
+    around(patch, shared.uploads, "_choose_presets", choose)
+
+
+@bug
+def older_event_is_dropped(patch: MonkeyPatch) -> None:
+    """Once a newer version of a key is known, the event of an older one seems to be of no use."""
+
+    def submit(really: Any, app: Any, upload: Upload, time_left: Any) -> Any:
+        newest = vars(app).setdefault("newest", {})
+        if upload.version < newest.setdefault(upload.key, upload.version):
+            return []
+        newest[upload.key] = upload.version
+        return really(app, upload, time_left)
+
+    for depth in range(DEPTHS):
+        around(patch, module_copy("submit", depth), "submit_upload", submit)
 
 
 @bug

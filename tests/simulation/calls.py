@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 
 from tests.simulation.scenarios import BREAKS_FAL, REFUSED, SEEMS_LOCKED
 from tests.simulation.stand_ins import client_error
+from tests.simulation.strangers import expect_strangers
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process
@@ -124,7 +125,7 @@ class FaultyTransport(httpx.BaseTransport):
         if operation == "fal.submit":
             world.watch.promises.sending(self._process.name, self._process.not_before)
             if world.scenario.foreign:
-                world.fal.expect_strangers(request.url.params["fal_webhook"])
+                expect_strangers(world, request.url.params["fal_webhook"])
         kind = self._process.begin(operation, request.url.path.rpartition("/")[2])
         if kind in {"refused", "no_connection", "sent_not_taken", "slow"}:
             raise self._process.failed(self._fail(kind, request))

@@ -1,9 +1,21 @@
 """The scenarios by name: one run each without faults, and the ground for all schedules with some."""
 
-from tests.simulation.scenarios import BREAKS_FAL, PROMPT, REFUSED, SEEMS_LOCKED, Outage, Post, Scenario, Upload
+from tests.simulation.scenarios import (
+    BREAKS_FAL,
+    DELETE,
+    LARGE_TEXTS,
+    PROMPT,
+    REFUSED,
+    SEEMS_LOCKED,
+    Outage,
+    Post,
+    Scenario,
+    Upload,
+)
 
-DELETE = "\x7f"
-"""A character of one byte that JSON in ASCII writes with six."""
+HOUR = 3600.0
+SIZES = ("one-byte", "deletes", "escaped", "two-bytes", "three-bytes", "four-bytes", "too-large")
+"""The names of LARGE_TEXTS."""
 
 
 def _refused(number: int, why: str, at: float = 0.0) -> Post:
@@ -78,6 +90,28 @@ SCENARIOS = {
             versioned=True,
             outages=(Outage("fal.submit", "status403", 0, 600),),
         ),
+        Scenario(
+            "overwritten-unkept-while-locked",
+            (Upload(), Upload(at=200.0, version="v2")),
+            outages=(Outage("fal.submit", "status403", 0, 600),),
+        ),
+        Scenario(
+            "events-out-of-order",
+            (Upload(event_after=20.0, copies=(0.5, 90.0)), Upload(at=2.0, version="v2", copies=(60.0,))),
+        ),
+        Scenario(
+            "events-out-of-order-kept",
+            (Upload(event_after=20.0, copies=(0.5, 90.0)), Upload(at=2.0, version="v2", copies=(60.0,))),
+            versioned=True,
+        ),
+        # A tool makes the object first, and writes its bytes next; or it empties what is there.
+        Scenario("empty-first", (Upload(is_empty=True, copies=(30.0,)), Upload(at=1.0, version="v2"))),
+        Scenario(
+            "empty-first-kept",
+            (Upload(is_empty=True, event_after=3.0), Upload(at=1.0, version="v2", copies=(9.0,))),
+            versioned=True,
+        ),
+        Scenario("emptied", (Upload(event_after=5.0), Upload(at=2.0, version="v2", is_empty=True))),
         # What fal takes slowly, or not yet, is not lost.
         Scenario("never-started-for-hours", (Upload(),), fates=("never_started",) * 8),
         Scenario("backlog", tuple(_good(number, number / 4) for number in range(8)), slots=1, run_seconds=1700.0),
@@ -121,6 +155,14 @@ SCENARIOS = {
         # What comes from elsewhere.
         Scenario("host-allowed-late", (Post(),), fates=("moved",), allowed_after=7200.0),
         Scenario("host-never-allowed", (Post(),), fates=("moved",)),
+        Scenario("host-allowed-too-late", (Post(),), fates=("moved",), allowed_after=30 * HOUR),
+        Scenario("host-allowed-for-a-part", (Post({"prompt": PROMPT, "num_images": 2}),), fates=("moved_in_part",)),
+        Scenario(
+            "host-of-a-part-allowed-late",
+            (Post({"prompt": PROMPT, "num_images": 2}),),
+            fates=("moved_in_part",),
+            allowed_after=3 * HOUR,
+        ),
         Scenario("generous", (Post({"prompt": PROMPT, "num_images": 2}),), fates=("generous",)),
         Scenario("foreign", (Post(),), foreign=True, run_seconds=30.0),
         Scenario(
@@ -136,10 +178,42 @@ SCENARIOS = {
             foreign=True,
             outages=(Outage("fal.submit", "sent_not_taken", 0, 30),),
         ),
+        Scenario(
+            "foreign-while-locked",
+            (Post(), Post(at=300.0, key="order-2")),
+            foreign=True,
+            outages=(Outage("fal.submit", "status403", 0, 900),),
+        ),
+        Scenario(
+            "foreign-and-unaskable",
+            (Post(),),
+            foreign=True,
+            ways=("late",),
+            outages=(Outage("fal.submit", "taken_reply_cut", 0, 30), Outage("fal.status", "page502", 0, 100)),
+        ),
+        Scenario(
+            "foreign-and-never-askable",
+            (Post(),),
+            foreign=True,
+            outages=(Outage("fal.submit", "sent_not_taken", 0, 30), Outage("fal.status", "page502", 0, 90_000.0)),
+        ),
+        Scenario("foreign-and-failed", (Post(),), foreign=True, fates=("error",)),
         # Rows near the limit.
         Scenario("large-body", (Post({"prompt": PROMPT + DELETE * 68_050}),), fates=("vast",)),
         Scenario("large-body-wide", (Post({"prompt": PROMPT + "é" * 60_000}),), fates=("vast",), ways=("lost",)),
         Scenario("large-body-in-parts", (Post({"prompt": PROMPT + DELETE * 68_050, "num_images": 4}),)),
+        *(
+            Scenario(f"body-of-{name}", (Post({"prompt": PROMPT + text, "num_images": 4}),), fates=("long_urls",))
+            for name, text in zip(SIZES, LARGE_TEXTS, strict=True)
+        ),
+        Scenario(
+            "long-urls-and-files-down",
+            (Post({"prompt": PROMPT + LARGE_TEXTS[0], "num_images": 4}),),
+            fates=("long_urls",),
+            outages=(Outage("fal.file", "page502", 0, 3 * HOUR),),
+        ),
+        Scenario("overlong-urls", (Post({"prompt": PROMPT, "num_images": 4}),), fates=("overlong_urls",)),
+        Scenario("full-row", (Post(),), run_seconds=400.0, filled_after=100.0),
         # One owner's requests are refused, and not the account.
         Scenario(
             "refused-crowd",

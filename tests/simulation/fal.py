@@ -1,6 +1,5 @@
 """fal in a run: the real emulator, whose requests have fates and whose deliveries have ways."""
 
-import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from local.fal.keys import sign
 from local.fal.scripts import ScriptedResult
 from tests.simulation.scenarios import PROMPT, Fate, Way
 from tests.simulation.stand_in_buckets import linked
+from tests.simulation.strangers import STRANGER, Call
 
 if TYPE_CHECKING:
     from local.fal.requests import Request
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 FAL = "http://127.0.0.1:8787"
 MOVED = "http://127.0.0.1:9787"
 """Where fal's files are that have moved to another host."""
-STRANGER = "user_stranger"
-FOREIGN_AFTER = (0.0, 1.0, 8.0, 400.0)
-"""When another customer of fal sends its deliveries, in seconds after our request is taken or lost."""
 LATE_SECONDS = 240.0
 LATER_SECONDS = 5.0
 LARGE, VAST = 12_000, 450_000
 """Bytes that make a result one of those which fal keeps for six minutes only, and one that fits into no row."""
+TAILS: dict[Fate, int] = {"long_urls": 8_100, "overlong_urls": 30_000}
+"""Characters that make URLs as long as they are taken, and longer ones."""
 HEAD = b"\xff\xd8\xff\xc0\x00\x0b\x08\x00\x10\x00\x10\x01\x01\x11\x00"
 """The beginning of a JPEG of 16 by 16 pixels."""
 
@@ -87,8 +86,10 @@ class Fal(Emulator):
         for index, body in enumerate(bodies):
             path = f"{number}/{index}.jpg"
             self.files.put(path, body, "image/jpeg", 86_400)
-            host = MOVED if fate == "moved" else FAL
-            records.append({"url": f"{host}/files/{path}", "content_type": "image/jpeg"})
+            host = MOVED if fate == "moved" or (fate == "moved_in_part" and index) else FAL
+            tail = f"?{'x' * TAILS[fate]}" if fate in TAILS else ""
+            url = f"{host}/files/{path}{tail}"
+            records.append({"url": url, "content_type": "image/jpeg"})
         content: dict[str, Any] = {"images": records, "seed": number, "prompt": PROMPT}
         if fate == "vast":
             content = {"pictures": "x" * VAST}
@@ -99,11 +100,6 @@ class Fal(Emulator):
             payload_error=fate == "payload_error",
             queue_seconds=10_000 if fate == "never_started" else None,
         )
-
-    def expect_strangers(self, webhook_url: str) -> None:
-        """Let another customer of fal, who knows this URL, send its own deliveries there."""
-        for index, after in enumerate(FOREIGN_AFTER):
-            self.schedule.after(after, functools.partial(self._call_as_stranger, webhook_url, index))
 
     def requests(self) -> "list[Request]":
         """All that it took, in their order."""
@@ -184,22 +180,22 @@ class Fal(Emulator):
         signature = sign(self.keys.current, request_id, user_id, timestamp, content)
         return headers | {"X-Fal-Webhook-Signature": signature}, content
 
-    def _call_as_stranger(self, url: str, number: int) -> None:
-        """Send a delivery that fal has truly signed, for an account that is not ours: OK and ERROR in turn."""
+    def sign_as_stranger(self, call: Call, number: int) -> tuple[dict[str, str], bytes]:
+        """A delivery that fal has truly signed, for an account that is not ours."""
         self.files.put("stranger.jpg", HEAD + b"a stranger's", "image/jpeg", 86_400)
-        request_id, timestamp = f"stranger-{number}", str(int(self.clock.now()))
-        names = {"Request-Id": request_id, "User-Id": STRANGER, "Timestamp": timestamp}
-        result = {"images": [{"url": f"{FAL}/files/stranger.jpg"}], "seed": 1}
-        said = (
-            {"status": "OK", "payload": result}
-            if number % 2 == 0
-            else {"status": "ERROR", "payload": error_body("odd")}
-        )
-        headers, body = self._signed(
+        names = {
+            "Request-Id": f"{STRANGER}-{number}",
+            "User-Id": f"user_{STRANGER}",
+            "Timestamp": str(int(self.clock.now() - call.age)),
+        }
+        said = {"status": "ERROR", "payload": error_body(STRANGER)}
+        if call.succeeded:
+            images = [{"url": f"{FAL}/files/stranger.jpg?{index}"} for index in range(call.images)]
+            said = {"status": "OK", "payload": {"images": images, "seed": 1}}
+        return self._signed(
             {f"X-Fal-Webhook-{name}": value for name, value in names.items()},
-            {"request_id": request_id, "gateway_request_id": request_id, "error": None, **said},
+            {"request_id": names["Request-Id"], "gateway_request_id": names["Request-Id"], "error": None, **said},
         )
-        self._world.watch.misdirected(self._world.call_back, url, headers, body)
 
     def _read_input(self, url: str | None) -> bytes | None:
         if url is None or "X-Amz-Signature" not in url:

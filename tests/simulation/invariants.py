@@ -12,6 +12,7 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from shared.jobs import MOVES, JobStatus
 from shared.waiting import ATTEMPT, LEASE
+from tests.simulation.places import is_given_up
 from tests.simulation.promises import Promises
 from tests.simulation.scenarios import PRESETS, PROMPT
 from tests.simulation.uploads import version_of
@@ -79,7 +80,7 @@ class Watch:
     def deleted(self, body: str) -> None:
         """A message is about to be deleted: its jobs must stand in the table."""
         detail = json.loads(body)["detail"]
-        if missing := self._missing(detail["object"]["key"], version_of(detail["object"])):
+        if missing := self._missing(detail["object"]["key"], version_of(detail["object"]), detail["object"]["size"]):
             self.found("I8", f"the message of {detail['object']['key']} is deleted without {missing} of its jobs")
 
     def answered(self, url: str, request_id: str, *, succeeded: bool, status: int) -> None:
@@ -116,8 +117,10 @@ class Watch:
         if call_back(url, headers, body) < 400:
             self.found("I8", "a delivery about no job was answered as if it had been taken")
 
-    def _missing(self, key: str, version: str) -> int:
+    def _missing(self, key: str, version: str, size: int) -> int:
+        """How many jobs an upload lacks: each of its presets makes one, and none where there is nothing to edit."""
         expected = sum(any(pattern.matches(key) for pattern in preset.uploads) for preset in PRESETS.values())
+        expected = expected if size else 0
         uploads = (item["upload"]["M"] for item in self._world.backend.rows() if "upload" in item)
         versions = [upload["version"]["S"].partition(":")[0] for upload in uploads if upload["key"]["S"] == key]
         return expected - versions.count(version)
@@ -148,7 +151,7 @@ class Watch:
     def _judge_none_lost(self, jobs: dict[str, Any], requests: dict[str, Any]) -> None:
         world = self._world
         for put in world.uploads.made:
-            if missing := self._missing(put.key, put.version):
+            if missing := self._missing(put.key, put.version, len(put.content)):
                 self.found("lost", f"the upload of {put.key} {put.version} lacks {missing} jobs")
         for client in world.clients:
             for job_id in client.job_ids - jobs.keys():
@@ -209,13 +212,7 @@ class Watch:
         way = self._world.fal.way(request)
         if job["status"] not in SETTLED:
             return True
-        if (
-            self._world.fal.fate(request) == "moved"
-            and (job.get("error") or {}).get("type") == "output_host_not_allowed"
-        ):
-            # Nobody allowed the host in time.
-            return self._world.scenario.allowed_after is None
-        if self._world.fal.fate(request) == "vast" and (job.get("error") or {}).get("type") == "unreadable_result":
+        if is_given_up(self._world, job, request):
             return True
         if way in {"error_first", "contradicted"} and self._settled_from.get(job["job_id"]) != "storing":
             return True

@@ -1,15 +1,18 @@
 """What a run must also keep: the version that is edited, when fal is asked, how soon jobs end, what is counted."""
 
 import json
-from collections import Counter, defaultdict
-from datetime import datetime
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from shared.completion import NOT_STARTED
 from shared.storing import PATIENCE
 from shared.waiting import ACCEPTANCE, HOUR
+from tests.simulation.bodies import judge_body
 from tests.simulation.faults import FixedPlan
+from tests.simulation.places import MOVED_FATES, judge_alarm, judge_kept, lacks_pictures
 from tests.simulation.scenarios import BREAKS_FAL, SEEMS_LOCKED, TROUBLES, Post
+from tests.simulation.strangers import judge_strangers
+from tests.simulation.versions import Versions, seconds
 
 if TYPE_CHECKING:
     from local.fal.requests import Request
@@ -35,7 +38,6 @@ class Promises:
         self._world = world
         self._watch = watch
         self.counts: Counter[str] = Counter()
-        self._looks: defaultdict[str, list[float]] = defaultdict(list)
 
     def sending(self, process: str, not_before: float) -> None:
         """A container is about to send a request to fal."""
@@ -49,14 +51,15 @@ class Promises:
 
     def judge(self, jobs: Jobs, requests: Requests, log: str) -> None:
         """Judge the whole run."""
-        for after, _, operation, subject, _ in self._world.trace:
-            if operation == "s3.get_object":
-                self._looks[subject].append(self._world.began_at + after)
+        versions = Versions(self._world, self._watch.found)
+        if self.counts["UploadUnmatched"]:
+            self._watch.found("I9", "an upload that presets name is counted as one that none does")
         is_plain = self._is_plain()
         for job_id, job in jobs.items():
-            self._judge_version(job, requests.get(job_id, []))
+            versions.judge(job, requests.get(job_id, []))
             self._judge_end(job, requests.get(job_id, []))
             self._judge_images(job)
+            judge_kept(job, requests.get(job_id, []), self._world, self._watch.found)
             if is_plain:
                 self._judge_promptness(job, requests.get(job_id, []))
         if "breaker opened" in log and self._faults("fal.submit") <= THROTTLES and not self._refusals():
@@ -68,42 +71,24 @@ class Promises:
                 self._watch.found("I9", "everybody is locked for one owner's trouble")
         if is_plain:
             self._judge_counts(jobs, requests)
-
-    def _judge_version(self, job: dict[str, Any], requests: "list[Request]") -> None:
-        """A job edits the version that its event named, and nothing that was put in its place."""
-        world = self._world
-        if not (upload := job.get("upload")):
-            return
-        version = upload["version"].partition(":")[0]
-        of_key = [put for put in world.uploads.made if put.key == upload["key"]]
-        own = next(put for put in of_key if put.version == version)
-        later = [put.at for put in of_key[of_key.index(own) + 1 :]]
-        kind = (job.get("error") or {}).get("type")
-        if kind in {"upload_gone", "upload_superseded"} and (world.scenario.versioned or not later):
-            self._watch.found("I9", f"job {job['job_id']} failed with {kind}, and its version is there")
-        for request in requests:
-            # Without versions an object may be overwritten between our look and fal's.
-            slipped = any(self._looked_at(own.key, request) <= at <= request.submitted_at for at in later)
-            if world.fal.edited[request.order] != own.content and (world.scenario.versioned or not slipped):
-                self._watch.found("I9", f"{request.id} edits another version than {version} of {own.key}")
-
-    def _looked_at(self, key: str, request: "Request") -> float:
-        """When an input was last looked at before a request was sent."""
-        return max((at for at in self._looks[key] if at <= request.submitted_at), default=self._world.began_at)
+            judge_alarm(self._world, self._watch.found)
+        judge_strangers(self._world, jobs, self._watch.found)
+        for client in self._world.clients:
+            judge_body(client, self._watch.found)
 
     def _judge_end(self, job: dict[str, Any], requests: "list[Request]") -> None:
         """A job whose time is not over fails for what fal or S3 said of it, and not for what will pass."""
         kind = (job.get("error") or {}).get("type")
         if job["status"] != "failed":
             return
-        lived = _seconds(job["settled_at"]) - _seconds(job["created_at"])
+        lived = seconds(job["settled_at"]) - seconds(job["created_at"])
         last = requests[-1].outcome if requests else None
         never_began = kind in NOT_STARTED or (kind == "fal_error" and last and last.error_type in NOT_STARTED)
         if never_began and lived < ACCEPTANCE:
             self._watch.found("I9", f"job {job['job_id']} failed with {kind} after {lived:.0f} s: fal never began it")
         if kind == "paused" and self._world.scenario.paused and self._world.scenario.paused[1] < ACCEPTANCE:
             self._watch.found("I9", f"job {job['job_id']} failed although the pause had ended")
-        stored_for = _seconds(job["settled_at"]) - _seconds(job["attempt_at"])
+        stored_for = seconds(job["settled_at"]) - seconds(job["attempt_at"])
         if kind == "output_host_not_allowed" and stored_for < PATIENCE:
             self._watch.found("I9", f"job {job['job_id']} waited {stored_for:.0f} s only for its host")
 
@@ -118,10 +103,10 @@ class Promises:
         if (
             last is None
             or job["status"] not in {"succeeded", "failed"}
-            or self._world.fal.fate(requests[-1]) == "moved"
+            or self._world.fal.fate(requests[-1]) in MOVED_FATES
         ):
             return
-        if (late := _seconds(job["settled_at"]) - last) > PROMPTLY:
+        if (late := seconds(job["settled_at"]) - last) > PROMPTLY:
             self._watch.found("I9", f"job {job['job_id']} was settled {late:.0f} s after fal's word")
 
     def _judge_neighbours(self, jobs: Jobs) -> None:
@@ -130,18 +115,13 @@ class Promises:
         for job in jobs.values():
             if SEEMS_LOCKED in job["arguments_json"] or BREAKS_FAL in job["arguments_json"]:
                 continue
-            late = _seconds(job["settled_at"]) - max([_seconds(job["created_at"]), *ends])
+            late = seconds(job["settled_at"]) - max([seconds(job["created_at"]), *ends])
             if late > IN_TIME:
                 self._watch.found("I9", f"job {job['job_id']} was held up for {late:.0f} s by what fal refuses")
 
     def _judge_counts(self, jobs: Jobs, requests: Requests) -> None:
         """Each job whose picture was paid and is not stored is counted once."""
-        lost = [
-            job_id
-            for job_id, job in jobs.items()
-            if job["status"] == "failed"
-            and any(request.outcome and request.outcome.units for request in requests.get(job_id, []))
-        ]
+        lost = [job_id for job_id, job in jobs.items() if lacks_pictures(job, requests.get(job_id, []))]
         if (counted := self.counts["PaidResultLost"]) != len(lost):
             self._watch.found("I10", f"{len(lost)} paid pictures are lost, and {counted} are counted")
 
@@ -157,7 +137,3 @@ class Promises:
     def _is_plain(self) -> bool:
         """Whether nothing went wrong at any call."""
         return not self._faults("") and not any(step[4].startswith(("crashed", "raise")) for step in self._world.trace)
-
-
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()

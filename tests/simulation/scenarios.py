@@ -9,7 +9,9 @@ from shared.presets import Preset
 from shared.settings import PRESETS_FILE
 from shared.upload_patterns import UploadPattern
 
-OddFate = Literal["startup_timeout", "untyped", "moved", "generous", "vast"]
+OddFate = Literal[
+    "startup_timeout", "untyped", "moved", "moved_in_part", "generous", "vast", "long_urls", "overlong_urls"
+]
 Fate = Literal["ok", "error", "payload_error", "download_error", "runner_error", "large", "never_started"] | OddFate
 """What fal makes of a request that it took."""
 Way = Literal["prompt", "lost", "twice", "echoed", "late", "contradicted", "error_first", "bare"]
@@ -26,8 +28,11 @@ FATES: tuple[tuple[Fate, ...], tuple[int, ...]] = (
         "untyped",
         "moved",
         "generous",
+        "moved_in_part",
+        "long_urls",
+        "overlong_urls",
     ),
-    (24, 6, 6, 6, 6, 6, 2, 4, 1, 2),
+    (24, 6, 6, 6, 6, 6, 2, 4, 1, 2, 1, 1, 1),
 )
 WAYS: tuple[tuple[Way, ...], tuple[int, ...]] = (
     ("prompt", "lost", "twice", "echoed", "late", "contradicted", "error_first", "bare"),
@@ -38,6 +43,10 @@ PROMPT = "CANARY-PROMPT"
 """Stands in every prompt, and must stand in no log line."""
 REFUSED, SEEMS_LOCKED, BREAKS_FAL = TROUBLES = ("REFUSE-THIS", "SEEM-LOCKED-BY-THIS", "BREAK-FAL-BY-THIS")
 """Stand in prompts that fal never takes: it answers a bare page, the words of a locked account, an error of its own."""
+DELETE = "\x7f"
+"""A character of one byte that JSON in ASCII writes with six."""
+LARGE_TEXTS = ("x" * 130_000, DELETE * 68_050, "\n" * 64_000, "é" * 60_000, "€" * 43_000, "🖼" * 32_000, "x" * 140_000)
+"""What makes a body as large as it may be, in characters of one to four bytes and escaped ones, and one too large."""
 AGAIN = Preset(
     name="again", uploads=[UploadPattern(prefix="again/")], arguments={"prompt": PROMPT}, on_unknown="resubmit"
 )
@@ -49,7 +58,8 @@ PRESETS = load_presets(PRESETS_FILE) | {AGAIN.name: AGAIN}
 class Upload:
     """A photo that lands in the inputs bucket; `copies` are the seconds after which its event comes again.
 
-    `event_after`: the seconds after which it comes first, in which the key may be overwritten.
+    `event_after`: the seconds after which it comes first, in which the key may be overwritten. `is_empty`: a tool makes
+    the object before it has its bytes.
     """
 
     key: str = "sketch/shoe.jpg"
@@ -57,6 +67,7 @@ class Upload:
     version: str = "v1"
     copies: tuple[float, ...] = ()
     event_after: float = 0.0
+    is_empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,8 @@ class Scenario:
 
     `slots`: the requests that fal runs at once. `versioned`: the inputs bucket keeps each version. `foreign`: another
     customer of fal sends deliveries of its own to our URLs. `paused`: when the operator stops all sending, and when it
-    goes on. `allowed_after`: when the operator allows the host to which fal has moved files.
+    goes on. `allowed_after`: when the operator allows the host to which fal has moved files. `filled_after`: when the
+    rows of open jobs are found full, as another release could have left them.
     """
 
     name: str
@@ -105,6 +117,7 @@ class Scenario:
     foreign: bool = False
     paused: tuple[float, float] | None = None
     allowed_after: float | None = None
+    filled_after: float | None = None
 
     @property
     def is_rough(self) -> bool:
@@ -177,8 +190,11 @@ def _random_submission(dice: random.Random, index: int) -> Upload | Post:
         folder = dice.choice(("sketch", "claymation", "again", "cars"))
         # Two versions of one key, or two keys.
         key, event_after = f"{folder}/photo-{dice.randint(0, 1)}.jpg", dice.choice((0.0, 0.0, 31.0))
-        return Upload(key, at=at, version=f"v{index}", copies=copies, event_after=event_after)
+        is_empty = dice.random() < ROUGH
+        return Upload(key, at=at, version=f"v{index}", copies=copies, event_after=event_after, is_empty=is_empty)
     prompt = dice.choice((*[PROMPT] * 20, f"{PROMPT} {REFUSED}", f"{PROMPT} {SEEMS_LOCKED}"))
+    if dice.random() < ROUGH / 2:
+        prompt += dice.choice(LARGE_TEXTS)
     fields: dict[str, Any] = {"prompt": prompt, "num_images": dice.choice((1, 1, 2))}
     if dice.random() < 0.3:
         fields["image_url"] = "sketch/input.jpg"

@@ -20,6 +20,11 @@ INDEXES = {"by_owner": ("owner", "created_at"), "due": ("open_shard", "check_at"
 NONE: dict[str, Any] = {}
 MOST_ITEM_BYTES = 400 * 1024
 """The largest item (DynamoDB docs: constraints)."""
+TOO_LARGE = {
+    "PutItem": "Item size has exceeded the maximum allowed size",
+    "UpdateItem": "Item size to update has exceeded the maximum allowed size",
+}
+"""DynamoDB's words for an item that is larger."""
 
 
 class ConditionalCheckFailedError(ClientError):
@@ -29,15 +34,20 @@ class ConditionalCheckFailedError(ClientError):
 def client_error(code: str, operation: str, **more: Any) -> ClientError:
     """An AWS error as boto3 raises it."""
     kind = ConditionalCheckFailedError if code == "ConditionalCheckFailedException" else ClientError
-    message = "Item size has exceeded the maximum allowed size" if code == "ValidationException" else code
+    message = TOO_LARGE[operation] if code == "ValidationException" else code
     response: Any = {"Error": {"Code": code, "Message": message}, **more}
     return kind(response, operation)
 
 
 def check_size(operation: str, item: Mapping[str, Any]) -> None:
     """Refuse an item that is too large, as DynamoDB does."""
-    if sum(len(name.encode()) + value_bytes(value) for name, value in item.items()) > MOST_ITEM_BYTES:
+    if item_bytes(item) > MOST_ITEM_BYTES:
         raise client_error("ValidationException", operation)
+
+
+def item_bytes(item: Mapping[str, Any]) -> int:
+    """What an item counts: the names and values of its attributes."""
+    return sum(len(name.encode()) + value_bytes(value) for name, value in item.items())
 
 
 def value_bytes(typed: Mapping[str, Any]) -> int:

@@ -7,9 +7,11 @@ import pytest
 
 from tests.simulation import (
     bugs_of_deliveries,
+    bugs_of_limits,
     bugs_of_outputs,
     bugs_of_payment,
     bugs_of_rows,
+    bugs_of_strangers,
     bugs_of_uploads,
     bugs_of_waiting,
 )
@@ -19,7 +21,16 @@ from tests.simulation.planting import BUGS
 from tests.simulation.runs import Outcome, run
 from tests.simulation.sandbox import Sandbox, sandbox
 
-MODULES = (bugs_of_deliveries, bugs_of_outputs, bugs_of_payment, bugs_of_rows, bugs_of_uploads, bugs_of_waiting)
+MODULES = (
+    bugs_of_deliveries,
+    bugs_of_limits,
+    bugs_of_outputs,
+    bugs_of_payment,
+    bugs_of_rows,
+    bugs_of_strangers,
+    bugs_of_uploads,
+    bugs_of_waiting,
+)
 OFTEN_TELL = ("lost-webhook", "contradicted")
 """Scenarios in which a fault shows more than in others."""
 MOST_RUNS = 3000
@@ -64,4 +75,4 @@ def test_a_planted_bug_is_found(
 def test_many_bugs_are_planted() -> None:
     """Every module of bugs adds its own to the list."""
     assert {plant.__module__ for plant in BUGS.values()} == {module.__name__ for module in MODULES}
-    assert len(BUGS) >= 64
+    assert len(BUGS) >= 80

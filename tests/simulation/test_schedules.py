@@ -18,9 +18,15 @@ LONG = frozenset(
         *("backlog", "never-started-for-hours", "paused-over-retries", "paused-while-locked", "host-never-allowed"),
         *("never-started-bare", "lock-and-refusals", "no-key-and-refusals", "one-of-an-owner-s", "throttled", "paused"),
         *("one-owner-breaks-fal", "paused-unread", "paused-and-unread-input", "fal-down", "locked-for-days"),
+        *("body-of-one-byte", "body-of-escaped", "body-of-two-bytes", "body-of-three-bytes", "body-of-four-bytes"),
+        *("foreign-while-locked", "foreign-and-never-askable", "host-allowed-too-late", "host-allowed-for-a-part"),
+        *("overwritten-unkept-while-locked", "full-row", "long-urls-and-files-down", "events-out-of-order"),
     }
 )
-"""Scenarios of days and of many jobs, which are run without faults; random schedules have faults there too."""
+"""Scenarios of days, of many jobs, and that differ from others in a text only, which are run without faults.
+
+Random schedules have faults there too.
+"""
 SEEDS = 1500
 PARTS: list[Part] = [
     *(part for name in PAIRS for part in cut_scenario(name, 2, 10)),

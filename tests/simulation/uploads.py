@@ -51,7 +51,7 @@ class Uploads:
 
     def _put(self, upload: Upload) -> None:
         world = self._world
-        content = INPUT + upload.version.encode()
+        content = b"" if upload.is_empty else INPUT + upload.version.encode()
         s3 = world.backend.client("s3")
         answer = s3.put_object(Bucket=INPUTS, Key=upload.key, Body=content, ContentType="image/jpeg")
         item = {"key": upload.key, "size": len(content), "etag": answer["ETag"].strip('"'), "sequencer": upload.version}

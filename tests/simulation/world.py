@@ -14,6 +14,7 @@ from local.fal import EmulatorSettings, ManualClock
 from shared.breaker import Breaker
 from shared.waiting import T_MAX
 from tests.simulation.backends import API, CANARIES, NOBODY, SETTINGS, TABLE, Backend
+from tests.simulation.bodies import body_of, fill_rows
 from tests.simulation.events import http_event
 from tests.simulation.fal import FAL, MOVED, Fal
 from tests.simulation.faults import Plan, kinds_of
@@ -126,6 +127,8 @@ class World:
             self._begin_pause(*self.scenario.paused)
         if self.scenario.allowed_after is not None:
             self.fal.schedule.at(self.began_at + self.scenario.allowed_after, self._allow_moved)
+        if self.scenario.filled_after is not None:
+            self.fal.schedule.at(self.began_at + self.scenario.filled_after, lambda: fill_rows(self.backend, TABLE))
         whole = T_MAX + SWEEP_LATE + max(one.at for one in self.scenario.submissions)
         self.run_until(self.began_at + whole, whole=True)
         if dead := self.backend.take_dead_letters():
@@ -211,7 +214,7 @@ class World:
         headers = {"content-type": "application/json"}
         if client.post.key:
             headers["idempotency-key"] = client.post.key
-        event = http_event("POST", f"{API}/jobs", headers, json.dumps(client.post.fields, ensure_ascii=False).encode())
+        event = http_event("POST", f"{API}/jobs", headers, body_of(client))
         event["requestContext"]["authorizer"] = {"lambda": {"owner": client.post.owner}}
         try:
             answer = self.processes.invoke("submit.from_api", event)
