@@ -23,6 +23,7 @@ JOB_MARK = "darkroom-job"
 NSFW_MARK = "darkroom-nsfw"
 """Object metadata of an output that fal flagged."""
 
+OVERWRITTEN = (Reason.UPLOAD_SUPERSEDED, "the object was overwritten; what is there now is another upload's job")
 PERMANENT = {
     "NoSuchKey": (Reason.UPLOAD_GONE, NO_OBJECT),
     "KeyTooLongError": (Reason.UPLOAD_GONE, NO_OBJECT),
@@ -86,15 +87,15 @@ class Images:
                 head = body.read()
         except ClientError as error:
             code = error.response["Error"]["Code"]
+            if code == "InvalidRange" and ref.etag:
+                raise UploadRejectedError(*OVERWRITTEN) from error  # with nothing, since an upload is not empty
             if code in PERMANENT:
                 raise UploadRejectedError(*PERMANENT[code]) from error
             raise AwsUnavailableError(f"the object cannot be read: {code}") from error
         except BotoCoreError as error:
             raise AwsUnavailableError(f"the object cannot be read: {type(error).__name__}") from error
         if ref.etag and _bare(answer["ETag"]) != _bare(ref.etag):
-            raise UploadRejectedError(
-                Reason.UPLOAD_SUPERSEDED, "the object was overwritten; what is there now is another upload's job"
-            )
+            raise UploadRejectedError(*OVERWRITTEN)
         if int(answer["ContentRange"].rpartition("/")[2]) > MAX_INPUT_BYTES:
             raise UploadRejectedError(Reason.FILE_TOO_LARGE, f"the object is larger than {MAX_INPUT_BYTES} bytes")
         check_input_head(head)

@@ -56,6 +56,15 @@ def test_what_was_overwritten_in_a_bucket_without_versions_is_settled_unpaid(sys
     assert sorted(system.read) == sorted(photos[5:])
 
 
+def test_what_was_emptied_is_overwritten_too(system: Any) -> None:
+    """A photo that is nothing any more when its job looks: the job says that it was overwritten, and is not paid."""
+    event = system.put("sketch/a.png", photo("red"))
+    system.put("sketch/a.png", b"")
+    assert system.upload(event) == []
+    (job,) = system.jobs()
+    assert (job["status"], job["error"]["type"], system.requests()) == ("failed", "upload_superseded", [])
+
+
 @pytest.mark.parametrize("versioned", [True, False])
 def test_jobs_that_waited_are_of_the_version_that_they_were_made_for(system: Any, *, versioned: bool) -> None:
     """A key that is overwritten while its job is parked: the version is edited where it is kept, else it is not."""
