@@ -44,16 +44,18 @@ built-for-host: .venv/local $(TOOLS)/sam/ready
 test: .venv/dev ## what a change can break, in two minutes
 	@$(BIN)/pytest -n auto -m "not long" $(COVERAGE)
 
-# The rest. What runs the code many thousand times, or a copy of it, runs untraced, which is up to four times as fast.
+# The rest. What waits for a stack on this machine leaves time for a third process. What runs the code many thousand times, or a
+# copy of it, runs untraced, which is up to four times as fast.
 UNTRACED := $(addprefix tests/,artifact browser comparison flow forgeries iam simulation)
 .PHONY: test-long
 test-long: .venv/dev $(TOOLS)/sam/ready
-	@$(BIN)/pytest -n auto -m long --cov --cov-append --cov-fail-under=95 $(addprefix --ignore ,$(UNTRACED))
+	@$(BIN)/pytest -n 3 --dist worksteal -m long --cov --cov-append --cov-fail-under=95 $(addprefix --ignore ,$(UNTRACED))
 	@$(BIN)/coverage report --include 'functions/*,shared/*' --fail-under 95 --format total >/dev/null
-	@$(BIN)/pytest -n auto -m long $(UNTRACED)
+	@$(BIN)/pytest -n auto --dist worksteal -m long $(UNTRACED)
 
 SEEDS ?= 100000
 simulate: .venv/dev ## many random schedules of faults on the whole service, SEEDS=100000
+	@$(BIN)/python -m tests.simulation --faults 2 --scenario upload --scenario post
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 benchmark: .venv/dev ## what a sweep does and costs with 100,000 open jobs

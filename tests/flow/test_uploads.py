@@ -183,7 +183,15 @@ KEYS = (
 )
 
 
-@pytest.mark.parametrize("form", ["eventbridge", "classic", "classic, all encoded", "sns"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "eventbridge",
+        "classic",
+        pytest.param("classic, all encoded", marks=pytest.mark.long),
+        pytest.param("sns", marks=pytest.mark.long),
+    ],
+)
 def test_keys_of_all_kinds_in_all_forms(system: Any, form: str) -> None:
     """Each source writes keys its own way; the right object is edited, and its output lies under its own key."""
     events: list[Any] = []

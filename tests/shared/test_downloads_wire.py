@@ -169,7 +169,7 @@ SLOW: dict[str, tuple[bytes, list[bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("secure", [False, pytest.param(True, marks=pytest.mark.long)], ids=["http", "https"])
 @pytest.mark.parametrize(("at_once", "then"), SLOW.values(), ids=SLOW)
 def test_a_slow_host_is_left_at_the_deadline(
     at_once: bytes, then: Iterable[bytes], tmp_path: Path, *, secure: bool

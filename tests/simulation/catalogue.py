@@ -191,12 +191,6 @@ SCENARIOS = {
             ways=("late",),
             outages=(Outage("fal.submit", "taken_reply_cut", 0, 30), Outage("fal.status", "page502", 0, 100)),
         ),
-        Scenario(
-            "foreign-and-never-askable",
-            (Post(),),
-            foreign=True,
-            outages=(Outage("fal.submit", "sent_not_taken", 0, 30), Outage("fal.status", "page502", 0, 90_000.0)),
-        ),
         Scenario("foreign-and-failed", (Post(),), foreign=True, fates=("error",)),
         # Rows near the limit.
         Scenario("large-body", (Post({"prompt": PROMPT + DELETE * 68_050}),), fates=("vast",)),
@@ -240,6 +234,13 @@ SCENARIOS = {
             "lock-and-refusals",
             (*(_refused(number, SEEMS_LOCKED) for number in range(5)), *(_good(number, 30.0) for number in range(12))),
             outages=(Outage("fal.submit", "status403", 0, 300),),
+        ),
+        # The longest by far: what others find too is found before it.
+        Scenario(
+            "foreign-and-never-askable",
+            (Post(),),
+            foreign=True,
+            outages=(Outage("fal.submit", "sent_not_taken", 0, 30), Outage("fal.status", "page502", 0, 90_000.0)),
         ),
     )
 }

@@ -29,15 +29,15 @@ def test_a_piped_key(cloud: Cloud, end: str) -> None:
 NO_KEYS = ["", "secret", "id secret", f"{KEY} ", f" {KEY}", f"{KEY}\n{KEY}", "a:b:c", ":b", "a:", "ä:b"]
 
 
-@pytest.mark.parametrize("typed", NO_KEYS)
 def test_what_is_no_key(
-    stack: DeployedStack, cloud: Cloud, typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stack: DeployedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Anything but id:secret is refused and not stored, and what was typed is not repeated."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-    with pytest.raises(DeployedError, match=r"expected id:secret, without spaces\. Nothing was changed") as refusal:
-        put_fal_key(stack)
-    assert KEY not in f"{refusal.value}{capsys.readouterr()}"
+    for typed in NO_KEYS:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        with pytest.raises(DeployedError, match=r"expected id:secret, without spaces\. Nothing was changed") as refusal:
+            put_fal_key(stack)
+        assert KEY not in f"{refusal.value}{capsys.readouterr()}"
     assert cloud.versions("fal-key") == set()
 
 
