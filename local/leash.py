@@ -12,12 +12,12 @@ PATIENCE_SECONDS = 8.0
 
 def main() -> int:
     """Run the command; the result is its exit code."""
-    # Who starts us in the background may have Ctrl-C ignored, which a command would inherit.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603 - our own command
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     ending = threading.Event()
+    # Before there is a command: a signal that comes as it starts would end us and leave it. Handlers are not inherited,
+    # while an ignored Ctrl-C, as who starts us in the background may have it, would be.
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    signal.signal(signal.SIGINT, lambda *_: None)
+    process = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603 - our own command
 
     def watch_parent() -> None:
         # Not by sys.stdin, whose lock a thread that still reads would hold while the interpreter ends.

@@ -29,6 +29,18 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 print('started', flush=True)
 time.sleep(60)
 """
+IS_TOLD_AS_IT_STARTS = """
+import os, signal, subprocess, sys
+from local import leash
+really = subprocess.Popen
+def start(*command, **more):
+    process = really(*command, **more)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return process
+subprocess.Popen = start
+sys.argv = ['leash', 'sleep', '60']
+sys.exit(leash.main())
+"""
 SEES_WHETHER_IT_CAN_BE_INTERRUPTED = """
 import signal
 print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
@@ -77,6 +89,13 @@ def test_a_command_can_be_interrupted_where_its_starter_cannot() -> None:
             assert read_line(process) == "True"
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_the_end_may_be_told_as_the_command_starts() -> None:
+    """A signal in that moment ends the command too, and leaves it to nobody."""
+    command = [sys.executable, "-c", IS_TOLD_AS_IT_STARTS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:  # noqa: S603 - our own words
+        assert process.wait(20) == 256 - signal.SIGINT
 
 
 def test_a_command_that_will_not_end_is_killed() -> None:
