@@ -44,14 +44,12 @@ built-for-host: .venv/local $(TOOLS)/sam/ready
 test: .venv/dev ## what a change can break, in two minutes
 	@$(BIN)/pytest -n auto -m "not long" $(COVERAGE)
 
-# The rest. What waits for a stack on this machine leaves time for a third process. What runs the code many thousand times, or a
-# copy of it, runs untraced, which is up to four times as fast.
-UNTRACED := $(addprefix tests/,artifact browser comparison flow forgeries iam simulation)
+# The rest. What keeps a core busy takes one each; what waits for a stack on this machine leaves time for a third process.
+BUSY := $(addprefix tests/,artifact browser comparison flow forgeries iam simulation)
 .PHONY: test-long
 test-long: .venv/dev $(TOOLS)/sam/ready
-	@$(BIN)/pytest -n 3 --dist worksteal -m long --cov --cov-append --cov-fail-under=95 $(addprefix --ignore ,$(UNTRACED))
-	@$(BIN)/coverage report --include 'functions/*,shared/*' --fail-under 95 --format total >/dev/null
-	@$(BIN)/pytest -n auto --dist worksteal -m long $(UNTRACED)
+	@$(BIN)/pytest -n 3 --dist worksteal -m long $(addprefix --ignore ,$(BUSY))
+	@$(BIN)/pytest -n auto --dist worksteal -m long $(BUSY)
 
 SEEDS ?= 100000
 simulate: .venv/dev ## many random schedules of faults on the whole service, SEEDS=100000
@@ -69,7 +67,7 @@ SEED ?= 1
 forgeries: .venv/dev ## COUNT mutated deliveries (a million), of which the verifier may take none; CASE=… shows one
 	@$(BIN)/python -m tests.forgeries --count $(COUNT) --seed $(SEED) $(if $(CASE),--case $(CASE))
 
-check: COVERAGE = --cov --cov-report=
+check: COVERAGE = --cov --cov-fail-under=95
 check: format-check lint types layers scan template test test-long ## all that must hold before a change goes in: `make test` and what takes longer
 
 format: .venv/dev ## put the code into its format
@@ -164,6 +162,7 @@ clean: ## delete what was installed and made
 
 # What is installed, each from its lock and nothing else. The file's time says when. The locks are whole, so pip has nothing to
 # resolve (--no-deps): old ones look on the index for what an extra may mean, and stop at a release newer than the lock's.
+# Python compiles what it imports when it first does (--no-compile), which is a small part of what is installed.
 .venv/local: requirements-local.txt
 	@$(call install,$<)
 	@touch $@
@@ -189,6 +188,6 @@ endef
 
 # Into a venv, what a lock says; then whether that is all that is needed.
 define install-lock
-$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(2) && \
+$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r $(2) && \
 { missing="$$($(1)/bin/python -m pip --disable-pip-version-check check)" || { echo "$(2) is not whole, or old packages are left beside it (make clean removes them): $$missing" >&2; exit 1; }; }
 endef

@@ -31,6 +31,7 @@ from local.resources import Template, load_template
 from shared.app import App
 from shared.observability import metrics
 from shared.settings import Settings
+from tests.quick_aws import make_quick
 from tests.simulation.report import Report
 
 # AWS's clients and what stands in for it are many objects that last: to look for garbage among them as often as usual
@@ -38,6 +39,7 @@ from tests.simulation.report import Report
 gc.set_threshold(50_000, 20, 50)
 # A shell's background jobs are deaf to Ctrl-C, and so are their children, to whom some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+make_quick()
 
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT / "events" / "photos"
