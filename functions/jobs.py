@@ -12,10 +12,13 @@ from shared.errors import SettingsError
 from shared.observability import logger
 from shared.reading import list_jobs, read_job
 
+READING = ["GET", "HEAD"]
+"""Methods that read; API Gateway leaves the body of a HEAD's answer away."""
+
 resolver = make_resolver()
 
 
-@resolver.get("/health")
+@resolver.route("/health", READING)
 def _health() -> Response[Any]:
     read_query(resolver.current_event)
     try:
@@ -29,14 +32,14 @@ def _health() -> Response[Any]:
     return answer(HTTPStatus.OK, {"status": "ok", **paused, **locked})
 
 
-@resolver.get("/jobs")
+@resolver.route("/jobs", READING)
 def _list_jobs() -> Response[Any]:
     event = resolver.current_event
     query = read_query(event, "status", "preset", "limit", "cursor")
     return answer(HTTPStatus.OK, list_jobs(app(), owner_of(event), query))
 
 
-@resolver.get("/jobs/<job_id>")
+@resolver.route("/jobs/<job_id>", READING)
 def _read_job(job_id: str) -> Response[Any]:
     event = resolver.current_event
     read_query(event)

@@ -8,6 +8,9 @@ from shared.app import app, time_left
 from shared.observability import count, logger, metrics
 from shared.recovery import sweep
 
+COMPARED = ("JobSucceeded", "JobFailed", "WebhookLost")
+"""Metrics that alarms compare with one another: CloudWatch compares nothing with a metric that is not sent."""
+
 
 @logger.inject_lambda_context
 @metrics.log_metrics
@@ -26,4 +29,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     for name, many in counts.items():
         if many:
             count(name, many)
+    for name in COMPARED:
+        count(name, 0)
     return {"advanced": swept.advanced}

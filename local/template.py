@@ -99,6 +99,7 @@ class Resolver:
             "Fn::Equals": self._equals,
             "Fn::Not": self._not,
             "Fn::And": self._and,
+            "Fn::Or": self._or,
             "Fn::Join": self._join,
             "Condition": self._condition,
         }
@@ -199,6 +200,9 @@ class Resolver:
 
     def _and(self, argument: Any) -> bool:
         return all(map(self.resolve, argument))
+
+    def _or(self, argument: Any) -> bool:
+        return any(map(self.resolve, argument))
 
     def _join(self, argument: Any) -> str:
         separator, parts = argument

@@ -18,6 +18,7 @@ from shared.errors import (
     ProviderLockedError,
     RefusedError,
     ReplyLostError,
+    SettingsError,
     ThrottledError,
     UnknownRequestError,
     UnreadableError,
@@ -29,7 +30,12 @@ from shared.retry_after import read_retry_after
 from shared.waiting import START_TIMEOUT
 
 ABOUT_KEY = {HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED}
-IN_DOUBT = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT}
+ELSEWHERE = {
+    *(HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND, HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT),
+    HTTPStatus.METHOD_NOT_ALLOWED,
+}
+"""Answers of a server that is not the queue, and did not take the request (RFC 9110); 303 may follow one that was."""
+IN_DOUBT = {HTTPStatus.SEE_OTHER, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT}
 NOT_OF_THE_REQUEST = {
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.PAYMENT_REQUIRED,
@@ -84,6 +90,7 @@ class FalClient:
             ThrottledError: nor did it because too many came.
             ProviderLockedError: nor did it because the account or the key is refused.
             RefusedError: fal will not have this request.
+            SettingsError: nor did it because the queue's URL is another server's, or an old one.
             ReplyLostError: it may be in the queue.
         """
         url = f"{self._queue_url}/{endpoint}?fal_webhook={quote(webhook_url, safe='')}"
@@ -115,6 +122,9 @@ class FalClient:
                 return _bounded(Request.model_validate(body))
             except ValidationError as error:
                 raise ReplyLostError("fal's answer could not be read") from error
+        if status in ELSEWHERE:
+            # Queues do not move; a request that is sent on by hand could be paid twice.
+            raise SettingsError(f"FAL_QUEUE_URL is not the queue: it answers {status}{_leading_to(response)}")
         said = read_error(body, response.headers)
         message, retry_after = f"fal answered {status}: {said.message}", self._retry_after(response)
         if status in ABOUT_KEY:
@@ -215,6 +225,12 @@ class FalClient:
             return given
         queue = httpx.URL(self._queue_url)
         return queue.copy_with(raw_path=queue.raw_path.rstrip(b"/") + given.raw_path)
+
+
+def _leading_to(response: httpx.Response) -> str:
+    """Where a redirect leads, without what may be secret in it."""
+    parts = urlsplit(response.headers.get("Location", ""))
+    return f" and leads to {parts.scheme}://{parts.hostname}" if parts.hostname else ""
 
 
 def _bounded(request: Request) -> Request:

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.cursors import read_cursor, write_cursor
+from shared.errors import AwsUnavailableError
 from shared.job_table import job_of_row
 from shared.jobs import OPEN_SHARDS, Job, moment_text, shard_name
+from shared.rows import table_troubles
 from shared.waiting import T_MAX
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 MOST_KEYS = 100
 """The jobs that one read takes; DynamoDB's own bound for a batch."""
+MOST_READS = 8
+"""So often is a batch asked for what the table handed back unread."""
 MOST_PAGES = 20
 """The reads that one list takes, so that a rare filter over very many jobs answers in time."""
 MOST_PARKED = 500
@@ -26,7 +30,10 @@ MAX_NUMBER = 2**53
 
 
 class JobIndexes:
-    """Lists of jobs. The indexes lag behind the table, so whoever acts on a job reads its row first."""
+    """Lists of jobs. The indexes lag behind the table, so whoever acts on a job reads its row first.
+
+    Where the table does not answer, each method raises AwsUnavailableError.
+    """
 
     def __init__(self, client: "DynamoDBClient", table: str, now: Callable[[], datetime]) -> None:
         self._client = client
@@ -34,6 +41,7 @@ class JobIndexes:
         self._now = now
         self._owners: dict[str, str] = {}
 
+    @table_troubles()
     def list_owned(
         self, owner: str, wanted: Callable[[Job], bool], limit: int, cursor: str | None
     ) -> tuple[list[Job], str | None]:
@@ -70,6 +78,7 @@ class JobIndexes:
         last = page["ExclusiveStartKey"]
         return jobs, write_cursor(owner, last["created_at"]["S"], last["job_id"]["S"])
 
+    @table_troubles()
     def count_posted(self, owner: str, most: int) -> int:
         """How many of an owner's newest jobs, `most` or a few more, are open and were not made by uploads."""
         page: dict[str, Any] = {
@@ -100,12 +109,17 @@ class JobIndexes:
     def _get_many(self, job_ids: list[str], **more: Any) -> Iterable[dict[str, Any]]:
         keys = [{"job_id": {"S": job_id}} for job_id in job_ids]
         wanted: dict[str, Any] = {self._table: {"Keys": keys, **more}} if keys else {}
-        while wanted:
+        for _ in range(MOST_READS):
+            if not wanted:
+                return
             answer = self._client.batch_get_item(RequestItems=wanted)
             yield from answer["Responses"].get(self._table, [])
             # A throttled table hands keys back unread.
             wanted = answer["UnprocessedKeys"]
+        if wanted:
+            raise AwsUnavailableError("the job table hands keys back unread")
 
+    @table_troubles()
     def list_due(self, now: int, limit: int, *, parked: bool = False) -> list[str]:
         """Ids of open jobs whose time has come, the longest waiting first; parked ones are asked for apart."""
         found: list[tuple[int, str]] = []
@@ -113,6 +127,7 @@ class JobIndexes:
             found += self._list_shard(shard_name(number, parked=parked), now, limit)
         return [job_id for _, job_id in sorted(found)[:limit]]
 
+    @table_troubles()
     def list_parked(self) -> dict[str, list[str]]:
         """Ids of parked jobs by owner, those first that give up first; of very many, some.
 

@@ -20,7 +20,7 @@ from shared.jobs import (
 )
 from shared.observability import count
 from shared.reasons import PAID_AND_LOST
-from shared.rows import MAX_BYTES, ROOM_BYTES, from_row, row_bytes, size_refusals, to_row
+from shared.rows import MAX_BYTES, ROOM_BYTES, from_row, row_bytes, size_refusals, table_troubles, to_row
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -32,7 +32,10 @@ RETENTION = 90 * 24 * 3600
 
 
 class JobTable:
-    """Jobs in DynamoDB. A write whose reply was lost, and which the SDK repeated, is recognised as our own."""
+    """Jobs in DynamoDB. A write whose reply was lost, and which the SDK repeated, is recognised as our own.
+
+    Where the table does not answer, each method raises AwsUnavailableError.
+    """
 
     def __init__(
         self, client: "DynamoDBClient", table: str, now: Callable[[], datetime], nonce: Callable[[], str]
@@ -42,6 +45,7 @@ class JobTable:
         self._now = now
         self._nonce = nonce
 
+    @table_troubles()
     def create(self, job: Job) -> Job:
         """Write a job that is not there yet.
 
@@ -105,6 +109,7 @@ class JobTable:
         waits = {"reason": why.type, "open_shard": open_shard(job.job_id, why.type), "check_at": check_at}
         return self._update(job, waits | {"error": why.model_dump()})
 
+    @table_troubles()
     def put_off(self, job_id: str, check_at: int) -> None:
         """Set when an open job is looked at next, whatever is wrong with the rest of its row.
 
@@ -120,6 +125,7 @@ class JobTable:
                 ExpressionAttributeValues={":check_at": {"N": str(check_at)}},
             )
 
+    @table_troubles()
     def give_up(self, job_id: str, created_before: datetime, error: JobError) -> None:
         """Fail an open job that was made before a moment, whatever is wrong with the rest of its row.
 
@@ -171,6 +177,7 @@ class JobTable:
             was = answer["Attributes"].get("status", {}).get("S")
             _count_end(JobStatus.FAILED, error, was=was)
 
+    @table_troubles()
     def _update(self, job: Job, changes: dict[str, Any]) -> Job:
         """Write changes if the row is still the one that was read: its status and its last writer's nonce say so."""
         nonce = self._nonce()
@@ -194,6 +201,7 @@ class JobTable:
             return _own_write(error, nonce)
         return job_of_row(answer["Attributes"])
 
+    @table_troubles()
     def get(self, job_id: str) -> Job | None:
         """The job, as it is at this moment; None for whatever is no job's id, which may come from outside."""
         if not JOB_ID.fullmatch(job_id):

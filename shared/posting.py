@@ -44,7 +44,7 @@ def post_job(app: App, owner: str, body: bytes, idempotency_key: str | None, tim
         arguments = _read_arguments(endpoint, (preset.arguments if preset else {}) | fields)
         if preset and arguments.num_images > 1 and "{index}" not in preset.output_key:
             _refuse("num_images", f"the preset {preset.name} has one output_key for all images, so it makes one")
-        arguments = with_full_references(app, arguments)
+        arguments = with_full_references(app, owner, arguments)
         check_objects(app, owner, arguments)
     except InvalidSubmissionError as error:
         # A list of one became image_url on its way; the caller is told of the field that the caller wrote.
@@ -77,12 +77,20 @@ def _read_body(body: bytes) -> dict[str, Any]:
     if len(body) > MAX_BODY_BYTES:
         _refuse("body", f"larger than {MAX_BODY_BYTES} bytes")
     try:
-        fields = json.loads(body, parse_constant=lambda name: _refuse("body", f"{name} is not JSON"))
+        fields = json.loads(
+            body, parse_float=_number, parse_constant=lambda name: _refuse("body", f"{name} is not JSON")
+        )
     except (ValueError, RecursionError):
         _refuse("body", "not JSON")
     if not isinstance(fields, dict):
         _refuse("body", "expected a JSON object")
     return fields
+
+
+def _number(text: str) -> float:
+    """A JSON number; 4.0 and 4 are the same to all who send it, so a repeated call may have either."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
 
 
 def _job_id(app: App, owner: str, idempotency_key: str | None) -> str:

@@ -66,6 +66,7 @@ def view(app: App, job: Job) -> dict[str, Any]:
         "outputs": [
             {
                 "index": output.index,
+                "bucket": app.settings.outputs_bucket,
                 "key": output.key,
                 "url": app.images.output_link(output.key),
                 "content_type": output.content_type,

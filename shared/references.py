@@ -13,6 +13,8 @@ from shared.public_addresses import may_be_public
 from shared.reasons import Reason
 
 MAX_REFERENCE = 4096
+OUTPUT = re.compile(r"(?P<job_id>[0-9a-f]{32})/(?P<index>[0-9])")
+OF_OUTPUTS = "; a key alone is an upload's, and an output is job_id/index or s3://bucket/key"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -20,24 +22,25 @@ def _refuse(field: str, message: str) -> NoReturn:
     raise InvalidSubmissionError({field: message})
 
 
-def with_full_references(app: App, arguments: Arguments) -> Arguments:
-    """The arguments with uploads' keys written out as s3:// references.
+def with_full_references(app: App, owner: str, arguments: Arguments) -> Arguments:
+    """The arguments with uploads' keys, and outputs of the owner's jobs, written out as s3:// references.
 
     Raises:
         InvalidSubmissionError: an image is neither https, nor an object in one of the stack's buckets.
+        AwsUnavailableError: the table does not answer.
     """
     changes: dict[str, Any] = {}
     if hasattr(arguments, "image_url"):
-        changes["image_url"] = _full_reference(app, "image_url", arguments.image_url)
+        changes["image_url"] = _full_reference(app, owner, "image_url", arguments.image_url)
     if hasattr(arguments, "image_urls"):
         references = enumerate(arguments.image_urls)
         changes["image_urls"] = [
-            _full_reference(app, f"image_urls.{index}", reference) for index, reference in references
+            _full_reference(app, owner, f"image_urls.{index}", reference) for index, reference in references
         ]
     return arguments.model_copy(update=changes)
 
 
-def _full_reference(app: App, field: str, reference: str) -> str:
+def _full_reference(app: App, owner: str, field: str, reference: str) -> str:
     if len(reference) > MAX_REFERENCE:
         _refuse(field, f"longer than {MAX_REFERENCE} characters")
     if CONTROL.search(reference):
@@ -54,8 +57,20 @@ def _full_reference(app: App, field: str, reference: str) -> str:
             _refuse(field, f"expected s3://<bucket>/<key> in {inputs} or {outputs}/{app.settings.outputs_prefix}")
         return reference
     if scheme in {"http", "data", "ftp", "file"} or "://" in reference:
-        _refuse(field, "expected an https URL, an s3:// reference or the key of an upload")
+        _refuse(field, "expected an https URL, an s3:// reference, the key of an upload or an output as job_id/index")
+    if named := OUTPUT.fullmatch(reference):
+        return _output(app, owner, field, named["job_id"], int(named["index"]))
     return f"s3://{inputs}/{reference}"
+
+
+def _output(app: App, owner: str, field: str, job_id: str, index: int) -> str:
+    job = app.jobs.get(job_id)
+    if job is None or job.owner != owner:
+        _refuse(field, f"there is no job {job_id}")
+    output = next((output for output in job.outputs if output.index == index), None)
+    if output is None:
+        _refuse(field, f"the job {job_id} is {job.status}, and has no output {index}")
+    return f"s3://{app.settings.outputs_bucket}/{output.key}"
 
 
 def _is_public(url: str) -> bool:
@@ -86,9 +101,15 @@ def check_objects(app: App, owner: str, arguments: Arguments) -> None:
                 maker = app.images.check_input(ref)
                 source = app.jobs.get(maker) if maker else None
                 # Among the outputs may stand what is none of ours: the bucket can be an old one.
-                is_output = maker is not None or app.settings.is_outputs_place(ref.bucket, ref.key)
+                is_output = maker is not None or is_among_outputs(app, ref)
                 if is_output and (source is None or source.owner != owner):
                     raise UploadRejectedError(Reason.UPLOAD_GONE, NO_OBJECT)
             except UploadRejectedError as error:
                 field = "image_url" if hasattr(arguments, "image_url") else f"image_urls.{index}"
-                raise InvalidSubmissionError({field: f"{reference}: {error}"}) from error
+                hint = OF_OUTPUTS if error.kind == Reason.UPLOAD_GONE and not is_among_outputs(app, ref) else ""
+                raise InvalidSubmissionError({field: f"{reference}: {error}{hint}"}) from error
+
+
+def is_among_outputs(app: App, ref: ObjectRef) -> bool:
+    """Whether an object is where outputs are."""
+    return app.settings.is_outputs_place(ref.bucket, ref.key)

@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.errors import RowTooLargeError
+from shared.errors import AwsUnavailableError, RowTooLargeError
 
 MAX_BYTES = 400 * 1024
 """The largest row that DynamoDB takes."""
@@ -45,6 +45,21 @@ def _value_bytes(typed: Mapping[str, Any]) -> int:
     if kind == "L":
         return 3 + len(value) + sum(map(_value_bytes, value))
     return 1
+
+
+@contextmanager
+def table_troubles() -> Iterator[None]:
+    """Give a table that is throttled, down, or not ours to use a name of its own.
+
+    Raises:
+        AwsUnavailableError: it did not answer; whether it did what it was told is not known.
+    """
+    try:
+        yield
+    except ClientError as error:
+        raise AwsUnavailableError(f"the job table does not answer: {error.response['Error']['Code']}") from error
+    except BotoCoreError as error:
+        raise AwsUnavailableError(f"the job table does not answer: {type(error).__name__}") from error
 
 
 @contextmanager

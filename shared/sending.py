@@ -83,31 +83,34 @@ def send(app: App, job: Job, time_left: TimeLeft) -> Job:
     """Hand a `submitting` job to fal and record what came of it."""
     to, changes = _post(app, job, time_left)
     try:
-        moved = app.jobs.move(job, to, **changes)
-    except StatusConflictError as conflict:
-        moved = _note_late(app, conflict.job or job, job.attempt, to, changes)
-    except Exception:
-        # A delivery will have to say it; until then this line is all that is known of the request.
+        moved = _note(app, job, to, changes)
+    except AwsUnavailableError:
+        # A delivery will have to say it; until then this line is all that is known of the request. Whoever sent the job
+        # is told that it is on its way: another one would be paid as well.
         logger.exception("attempt not noted", job_id=job.job_id, status=to, request=changes.get("request"))
-        raise
+        return job
     why = moved.error.message if moved.error else None
     log = logger.warning if why else logger.info
     log("job sent", job_id=job.job_id, status=moved.status, reason=moved.reason, attempt=job.attempt, why=why)
     return moved
 
 
-def _note_late(app: App, job: Job, attempt: int, to: JobStatus, changes: dict[str, Any]) -> Job:
-    """Note fal's answer about a job that moved while we waited for it.
+def _note(app: App, job: Job, to: JobStatus, changes: dict[str, Any]) -> Job:
+    """Note fal's answer about a job, which may have moved while we waited for it.
 
     fal's delivery can be faster than our note, and then there is nothing to add. A lease that ran out meanwhile has
     made the job unconfirmed, and what it waits for is now known.
     """
-    if job.status is JobStatus.UNCONFIRMED and job.attempt == attempt and to in MOVES[job.status]:
+    try:
+        return app.jobs.move(job, to, **changes)
+    except StatusConflictError as conflict:
+        found = conflict.job or job
+    if found.status is JobStatus.UNCONFIRMED and found.attempt == job.attempt and to in MOVES[found.status]:
         try:
-            return app.jobs.move(job, to, **changes)
+            return app.jobs.move(found, to, **changes)
         except StatusConflictError as conflict:
-            return conflict.job or job
-    return job
+            return conflict.job or found
+    return found
 
 
 def _post(app: App, job: Job, time_left: TimeLeft) -> tuple[JobStatus, dict[str, Any]]:

@@ -61,12 +61,12 @@ def store(app: App, result: Result, job: Job) -> tuple[JobStatus, dict[str, Any]
         trouble = min((one for one in fetched.values() if isinstance(one, Trouble)), default=None)
         is_late = unix_seconds(app.now()) >= unix_seconds(job.attempt_at) + PATIENCE
         if trouble and trouble.may_end and not (pictures and is_late):
-            if trouble.reason is Reason.OUTPUT_HOST_NOT_ALLOWED:
-                count("OutputNotAllowed")
+            count("OutputNotAllowed" if trouble.reason is Reason.OUTPUT_HOST_NOT_ALLOWED else "OutputUnavailable")
             return JobStatus.STORING, _try_again(app, job, result, trouble)
         try:
             outputs = app.each(lambda item: _put(app, job, result, *item), pictures.items())
         except AwsUnavailableError as error:
+            count("OutputUnavailable")
             return JobStatus.STORING, _try_again(app, job, result, Trouble(0, Reason.OUTPUT_UNAVAILABLE, str(error)))
     # The URLs of what was not stored stay with the job: what was paid for can still be fetched by hand.
     unstored = _unstored(result, trouble) if trouble else {"seed": result.seed_text, "error": None}

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from local.resources import Template, load_template
-from local.template import TEMPLATE_FILE, Resolver, read_yaml
+from local.template import TEMPLATE_FILE, Resolver, TemplateError, read_yaml
+from shared import waiting
 from shared.jobs import Job
 from shared.settings import Settings
 
@@ -85,7 +86,63 @@ def test_only_fal_and_the_health_check_need_no_token(template: Template) -> None
         for route in function.routes
         if route.authorizer is None
     }
-    assert open_routes == {("POST", "/webhooks/fal/{job_id}"), ("GET", "/health")}
+    assert open_routes == {("POST", "/webhooks/fal/{job_id}"), ("GET", "/health"), ("HEAD", "/health")}
+
+
+def test_what_answers_get_answers_head(template: Template) -> None:
+    """API Gateway takes a HEAD for no GET, so each route that reads stands there twice."""
+    for function in template.functions.values():
+        paths = {verb: {route.path for route in function.routes if route.method == verb} for verb in ("GET", "HEAD")}
+        assert paths["GET"] == paths["HEAD"]
+
+
+@pytest.mark.parametrize("days", ["0", "1", "2", "3", "4", "30"])
+def test_uploads_outlive_their_jobs(days: str) -> None:
+    """CloudFormation refuses to delete uploads before the three days are over that a job may wait for its own."""
+    content = read_yaml(TEMPLATE_FILE.read_text())
+    (assertion,) = content["Rules"]["UploadsOutliveTheirJobs"]["Assertions"]
+    is_taken = Resolver(content, {"InputsDays": days}).resolve(assertion["Assert"])
+    assert is_taken == (days == "0" or int(days) * 24 * 3600 > waiting.ACCEPTANCE)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("InputsBucketName", "s3://photos"),
+        ("InputsBucketName", "Photos"),
+        ("OutputsBucketName", "pictures/edited"),
+        ("OutputsBucketName", "a"),
+        ("FalQueueUrl", "http://queue.fal.run"),
+    ],
+)
+def test_slips_in_parameters_are_refused(parameter: str, value: str) -> None:
+    """CloudFormation names the parameter before it makes anything."""
+    with pytest.raises(TemplateError, match=parameter):
+        Resolver(read_yaml(TEMPLATE_FILE.read_text()), {parameter: value})
+
+
+def test_an_upload_event_is_not_lost_on_its_way() -> None:
+    """What the rule cannot put into the queue it may put beside the dead letters, where an alarm rings."""
+    resources = read_yaml(TEMPLATE_FILE.read_text())["Resources"]
+    (target,) = resources["UploadRule"]["Properties"]["Targets"]
+    assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": "UploadsDead.Arn"}}
+    policy = resources["UploadsDeadPolicy"]["Properties"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert policy["Queues"] == [{"Ref": "UploadsDead"}]
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": "UploadRule.Arn"}}}
+
+
+def test_buckets_refuse_http() -> None:
+    """Each bucket of the stack's own denies everybody what comes without TLS."""
+    resources = read_yaml(TEMPLATE_FILE.read_text())["Resources"]
+    for name in ("Inputs", "Outputs"):
+        policy = resources[f"{name}Policy"]
+        assert (policy["Condition"], policy["Properties"]["Bucket"]) == (f"Own{name}", {"Ref": name})
+        (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert len(statement["Resource"]) == 2
 
 
 def test_no_secret_stands_in_a_variable(template: Template) -> None:

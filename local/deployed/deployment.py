@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from local.deployed.architecture import check_architecture
@@ -15,6 +16,7 @@ from local.deployed.stack import (
     find_account,
     read_answers,
 )
+from local.deployed.surroundings import find_troubles, known_parameters
 from local.template import TEMPLATE_FILE, read_yaml
 from shared.preset_file import load_presets
 from shared.settings import PRESETS_FILE
@@ -55,6 +57,7 @@ def announce_deploy(place: Place) -> None:
         source = answers_file(place.stack) if read_answers(place.stack) else f"{SAM_SETTINGS}, parameters as they were"
         print(f"  2. SAM deploys by {source}")
     print("  3. CloudFormation makes or changes what differs\n", flush=True)
+    _warn(find_troubles(place, known_parameters(place, stack)))
 
 
 def deploy(place: Place, sam: str, built: str) -> None:
@@ -66,9 +69,11 @@ def deploy(place: Place, sam: str, built: str) -> None:
     answers = answers_file(place.stack)
     arguments = ["deploy", "--stack-name", place.stack, "--region", place.region, "--no-fail-on-empty-changeset"]
     known = read_answers(place.stack)
+    is_new = DeployedStack.find(place) is None
+    asks = _asks(place)
     if not known:
         arguments += ["--parameter-overrides", _propose_parameters(place, built)]
-    if _asks(place):
+    if asks:
         # SAM saves only into a file that is there.
         answers.write_text(NO_ANSWERS)
         try:
@@ -83,8 +88,15 @@ def deploy(place: Place, sam: str, built: str) -> None:
     stack = DeployedStack.read(place)
     if stack.status == NOT_EXECUTED:
         raise DeployedError("The changes were not confirmed. Nothing is deployed.")
-    show_next_steps(stack)
+    show_next_steps(stack, is_new=is_new)
+    if asks:
+        _warn(find_troubles(place, known_parameters(place, stack)))
     check_health(stack)
+
+
+def _warn(troubles: Iterable[str]) -> None:
+    for trouble in troubles:
+        print(f"warning: {trouble}\n", file=sys.stderr, flush=True)
 
 
 def _propose_parameters(place: Place, built: str) -> str:

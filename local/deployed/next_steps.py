@@ -14,8 +14,8 @@ PAUSES = (2, 5, 0)
 """Seconds between questions: a stage and a role that were just made may need a moment."""
 
 
-def show_next_steps(stack: DeployedStack) -> None:
-    """Say what is missing, and where pictures go in and come out."""
+def show_next_steps(stack: DeployedStack, *, is_new: bool) -> None:
+    """Say what is missing, and where pictures go in and come out; of a bucket that is new, when it may be used."""
     place = stack.place
     print(f"\nThe stack {stack.name} is deployed. Its API: {stack.output('ApiUrl')}\n")
     if not _has_value(stack, stack.output("FalKeySecret")):
@@ -27,6 +27,8 @@ def show_next_steps(stack: DeployedStack) -> None:
         print(f"  alarms tell nobody: subscribe to   {stack.output('AlarmTopic')}")
     prefix, preset = _example()
     print(f"\nUpload a photo:     aws s3 cp photo.jpg s3://{stack.output('InputsBucket')}/{prefix}   (preset {preset})")
+    if is_new and not stack.parameters.get("InputsBucketName"):
+        print("                    in five minutes: so long S3 may take to tell of what lands in a new bucket")
     print(f"Its edit appears:   aws s3 ls --recursive s3://{stack.output('OutputsBucket')}/")
     print(f"What is going on:   {place.command('logs')}")
 

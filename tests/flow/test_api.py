@@ -1,5 +1,6 @@
 """The API: repeating a call, whose job is whose, listing page by page, and what an answer holds."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+import httpx
 import pytest
 
 JOB_FIELDS = {
@@ -26,7 +28,7 @@ JOB_FIELDS = {
     "updated_at",
     "settled_at",
 }
-OUTPUT_FIELDS = {"index", "key", "url", "content_type", "width", "height", "bytes", "sha256", "nsfw"}
+OUTPUT_FIELDS = {"index", "bucket", "key", "url", "content_type", "width", "height", "bytes", "sha256", "nsfw"}
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
@@ -295,3 +297,73 @@ def test_links_point_at_the_outputs_bucket(system: Any) -> None:
     status, body = system.get("/health")
     assert status == 200
     assert body
+
+
+@pytest.mark.parametrize("again", ["4", "4.0", "4.00", "0.4e1", "40e-1"])
+def test_numbers_may_be_written_in_any_way(system: Any, again: str) -> None:
+    """A client that repeats a call with 4.0 where it sent 4 means the same, and gets its job."""
+    first, second = (b'{"prompt": "p", "guidance_scale": %b, "seed": 7}' % text.encode() for text in ("4", again))
+    _, job = system.post(first, Idempotency_Key="k")
+    assert system.post(second, Idempotency_Key="k")[1]["job_id"] == job["job_id"]
+    assert system.post(b'{"prompt": "p", "guidance_scale": 4.5, "seed": 7}', Idempotency_Key="k")[0] == 422
+    assert len(system.requests()) == 1
+
+
+@pytest.mark.parametrize("path", ["/health", "/jobs", "/jobs/{job_id}"])
+def test_what_can_be_read_can_be_looked_at(system: Any, path: str) -> None:
+    """HEAD answers as GET does; what is not there is not there for it either."""
+    _, job = system.post({"prompt": "p"})
+    path = path.format(job_id=job["job_id"])
+    assert system.http("HEAD", path)["statusCode"] == 200
+    assert system.http("HEAD", f"/jobs/{'0' * 32}")["statusCode"] == 404
+
+
+def test_an_output_is_named_by_its_job(system: Any) -> None:
+    """`job_id/index` is the owner's own output, as `s3://bucket/key` of the answer is; the edit is of its bytes."""
+    _, made = system.post({"prompt": "p"})
+    system.fal.advance(10)
+    (output,) = system.job(made["job_id"])["outputs"]
+    for reference in (f"{made['job_id']}/0", f"s3://{output['bucket']}/{output['key']}"):
+        status, edit = system.post({"prompt": "darker", "image_url": reference})
+        assert status == 202, edit
+        system.fal.advance(10)
+        assert system.job(edit["job_id"])["status"] == "succeeded"
+        assert hashlib.sha256(system.read[-1]).hexdigest() == output["sha256"]
+
+
+def test_an_output_that_is_none(system: Any) -> None:
+    """A job that is not there, is another owner's, or has no such output yet is named, and nothing is paid."""
+    _, made = system.post({"prompt": "p"})
+    _, others = system.post({"prompt": "p"}, owner="other")
+    paid = len(system.requests())
+    for reference, why in {
+        f"{made['job_id']}/0": "is queued, and has no output 0",
+        f"{others['job_id']}/0": f"there is no job {others['job_id']}",
+        f"{'0' * 32}/0": "there is no job",
+    }.items():
+        status, problem = system.post({"prompt": "p", "image_url": reference})
+        assert (status, problem["errors"][0]["field"]) == (422, "image_url")
+        assert why in problem["errors"][0]["message"]
+    system.fal.advance(10)
+    key = system.job(made["job_id"])["outputs"][0]["key"]
+    _, problem = system.post({"prompt": "p", "image_url": key})
+    assert "an output is job_id/index or s3://bucket/key" in problem["errors"][0]["message"]
+    assert len(system.requests()) == paid
+
+
+def test_a_wrong_queue_fails_no_job(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A redirect at the queue's URL is a setting's fault: jobs wait, say so, and are sent when it is mended."""
+
+    def redirect(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(308, headers={"Location": "https://queue.example/secret?key=1"})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(system.app.fal, "_http", httpx.Client(transport=httpx.MockTransport(redirect)))
+        _, job = system.post({"prompt": "p"})
+        system.pass_time(3600)
+    waiting = system.job(job["job_id"])
+    assert (waiting["status"], waiting["reason"]) == ("accepted", "misconfigured")
+    assert waiting["why"] == "FAL_QUEUE_URL is not the queue: it answers 308 and leads to https://queue.example"
+    system.pass_time(1800)
+    assert system.job(job["job_id"])["status"] == "succeeded"
+    assert len(system.requests()) == 1

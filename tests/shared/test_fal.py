@@ -9,12 +9,14 @@ import pytest
 
 from shared.endpoints import Endpoint
 from shared.errors import (
+    DarkroomError,
     FalError,
     ModelFailedError,
     NotAcceptedError,
     ProviderLockedError,
     RefusedError,
     ReplyLostError,
+    SettingsError,
     ThrottledError,
     UnreadableError,
 )
@@ -99,7 +101,10 @@ def test_a_submission_says_all_that_fal_documents() -> None:
         (detail(400), RefusedError),
         (detail(404), RefusedError),
         (detail(422, [{"loc": ["body"], "msg": "m", "type": "t"}]), RefusedError),
-        (httpx.Response(302, headers={"Location": "/"}), RefusedError),
+        (httpx.Response(302, headers={"Location": "/"}), SettingsError),
+        (httpx.Response(308, headers={"Location": "https://queue.fal.run/x"}), SettingsError),
+        (page(405), SettingsError),
+        (httpx.Response(303, headers={"Location": "/done"}), ReplyLostError),
         (httpx.ReadTimeout("slow"), ReplyLostError),
         (httpx.ReadError("reset"), ReplyLostError),
         (httpx.WriteError("reset"), ReplyLostError),
@@ -120,7 +125,7 @@ def test_a_submission_says_all_that_fal_documents() -> None:
     ],
     ids=lambda value: getattr(value, "__name__", None) or f"{getattr(value, 'status_code', '')}{type(value).__name__}",
 )
-def test_what_each_answer_proves(answer: httpx.Response | Exception, error: type[FalError]) -> None:
+def test_what_each_answer_proves(answer: httpx.Response | Exception, error: type[DarkroomError]) -> None:
     """Only what proves that fal did not take the request may be tried again; and nothing is posted twice."""
     queue = Queue(answer)
     with pytest.raises(error) as raised:

@@ -6,11 +6,11 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ReadTimeoutError
 from moto.core.models import botocore_stubber
 
 from shared.endpoints import Endpoint, TextToImageArguments
-from shared.errors import StatusConflictError
+from shared.errors import AwsUnavailableError, StatusConflictError
 from shared.jobs import MOVES, Job, JobStatus
 from shared.submission import Submission, draft_job
 
@@ -134,10 +134,10 @@ def test_our_own_write_is_recognised_when_its_reply_was_lost(
 
 
 def test_other_errors_of_the_table_are_not_conflicts(system: Any, create: Callable[..., Job]) -> None:
-    """A missing table is an error as it is."""
+    """A missing table is one that does not answer, and its own word for that is kept."""
     job = create()
     boto3.client("dynamodb").delete_table(TableName="darkroom-jobs")
-    with pytest.raises(ClientError):
+    with pytest.raises(AwsUnavailableError, match="ResourceNotFoundException"):
         system.app.jobs.move(job, JobStatus.QUEUED)
 
 

@@ -4,6 +4,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from moto.s3.responses import S3Response
 from moto.secretsmanager.models import SecretsManagerBackend
 
 from local.aws_server import main
@@ -35,6 +36,22 @@ def follow_label() -> None:
     setattr(SecretsManagerBackend, really.__name__, update)
 
 
+def tell_of_eventbridge() -> None:
+    """Let S3 say of a bucket whether it tells EventBridge of its objects, which moto keeps and does not show."""
+    really = S3Response.serialized
+
+    def serialized(self: S3Response, result: Any) -> Any:
+        if self.data.get("Action") == "GetBucketNotificationConfiguration" and result.result:
+            kept = self.backend.get_bucket_notification_configuration(self.bucket_name)
+            if kept and kept.event_bridge is not None:
+                result.result["EventBridgeConfiguration"] = {}
+        return really(self, result)
+
+    # Assigned to the attribute, mypy would want the very signature.
+    setattr(S3Response, really.__name__, serialized)
+
+
 allow_cloudformation()
 follow_label()
+tell_of_eventbridge()
 main()

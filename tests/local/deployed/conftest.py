@@ -54,9 +54,10 @@ def server() -> Iterator[str]:
 
 
 class Api(ThreadingHTTPServer):
-    """Who answers at the stack's URL, with a status that a test chooses."""
+    """Who answers at the stack's URL, and for Lambda, which moto has no account settings of; a test chooses what."""
 
     status = 200
+    room = 1000
 
     @property
     def url(self) -> str:
@@ -68,6 +69,12 @@ class _Answer(BaseHTTPRequestHandler):
     server: Api
 
     def do_GET(self) -> None:
+        if "account-settings" in self.path:
+            self.send_response(200)
+            self.end_headers()
+            limits = {"ConcurrentExecutions": self.server.room, "UnreservedConcurrentExecutions": self.server.room}
+            self.wfile.write(json.dumps({"AccountLimit": limits}).encode())
+            return
         self.send_response(self.server.status if self.path == "/health" else 404)
         self.end_headers()
 
@@ -178,6 +185,7 @@ def account(server: str, tmp_path: Path, api: Api) -> Cloud:
     sam.chmod(0o755)
     added = {
         "AWS_ENDPOINT_URL": server,
+        "AWS_ENDPOINT_URL_LAMBDA": api.url,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",

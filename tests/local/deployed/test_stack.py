@@ -117,6 +117,6 @@ def test_the_template_has_what_the_commands_read() -> None:
     assert len(outputs) == 7
     assert outputs <= set(template["Outputs"])
     parameters = set(re.findall(r'parameters\.get\("(\w+)"', code))
-    assert parameters == {"Architecture", "UploadOwner", "FalAuthScheme", "AlarmEmail"}
+    assert parameters == {"Architecture", "UploadOwner", "FalAuthScheme", "AlarmEmail", "InputsBucketName"}
     assert parameters <= set(template["Parameters"])
     assert template["Parameters"]["Architecture"]["Default"] == DEFAULT
