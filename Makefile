@@ -47,7 +47,7 @@ test: .venv/dev ## what a change can break, in two minutes
 # The rest. What keeps a core busy takes one each; what waits for a stack on this machine leaves time for a third process.
 BUSY := $(addprefix tests/,artifact browser comparison flow forgeries iam simulation)
 .PHONY: test-long
-test-long: .venv/dev $(TOOLS)/sam/ready
+test-long: .venv/dev $(TOOLS)/sam/ready $(TOOLS)/javascript/ready
 	@$(BIN)/pytest -n 3 --dist worksteal -m long $(addprefix --ignore ,$(BUSY))
 	@$(BIN)/pytest -n auto --dist worksteal -m long $(BUSY)
 
@@ -176,6 +176,12 @@ clean: ## delete what was installed and made
 .venv/dev: requirements-dev.txt
 	@$(call install,$<)
 	@touch $@ .venv/local
+
+# fal's JavaScript client, which the emulator is tried with where there is a Node.
+$(TOOLS)/javascript/ready: tests/local/fal/javascript/package-lock.json
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $(<D)/package.json $< $(@D)
+	@if command -v npm >/dev/null; then npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent; fi
+	@touch $@
 
 # Tools that pin what they need have a venv each.
 $(TOOLS)/%/ready: requirements-%.txt

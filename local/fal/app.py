@@ -13,6 +13,7 @@ from local.fal.addresses import Address, parse_address
 from local.fal.answers import answer, not_found, request_urls, result_answer, status_answer, status_record
 from local.fal.breakage import broken_answer
 from local.fal.requests import Request, State
+from local.fal.targets import RUN, aim
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -20,31 +21,37 @@ if TYPE_CHECKING:
     from local.fal.emulator import Emulator
 
 JWKS_PATH = "/.well-known/jwks.json"
+METHODS = "GET, HEAD, OPTIONS, PATCH, POST, PUT"
 OVERSIZED_BYTES = 5 * 1024 * 1024
 
 
 def respond(emulator: "Emulator", call: Call) -> Response:
     """Answer one call."""
     try:
-        return _route(emulator, call)
+        return _route(emulator, aim(call))
     except HTTPException as error:
         return answer({"detail": error.description}, error.code or 500)
 
 
 def _route(emulator: "Emulator", call: Call) -> Response:
     path = call.path
+    if call.method == "OPTIONS":
+        # Asked before anybody says who they are.
+        return Response(status=204, headers={"Allow": METHODS})
     if path == "/emulator" or path.startswith("/emulator/"):
         return control.respond(emulator, call)
     if path == JWKS_PATH:
         return _jwks(emulator)
     if path.startswith(("/files/", "/storage/")):
         return uploads.respond(emulator, call)
-    address = parse_address(path)
+    address = parse_address(path.removeprefix(f"{RUN}/"))
     if address is None:
         return answer({"detail": "Not Found"}, 404)
     refusal = access.refusal(emulator.settings, call)
     if refusal is not None:
         return answer({"detail": refusal}, 401)
+    if path.startswith(f"{RUN}/"):
+        return _run(emulator, call, address) if call.method == "POST" else _wrong_method()
     if address.request_id is None:
         return submits.submit(emulator, call, address) if call.method == "POST" else _wrong_method()
     request = emulator.queue.find(address.request_id)
@@ -77,6 +84,21 @@ def _of_request(emulator: "Emulator", call: Call, request: Request, asked: str) 
                 return broken_answer(fault.answer)
         return result_answer(request)
     return not_found()
+
+
+def _run(emulator: "Emulator", call: Call, address: Address) -> Response:
+    """Submit a request, and answer with its result once it is there, as `fal.run` does.
+
+    With a clock that stands still, asking is what lets time pass.
+    """
+    submitted = submits.submit(emulator, call, address)
+    request = emulator.queue.get(submitted.headers.get("x-fal-request-id", ""))
+    if request is None:
+        return submitted
+    while request.state is not State.COMPLETED:
+        if not emulator.schedule.wait_for_next():
+            return answer({"detail": "Gateway Timeout"}, 504)
+    return result_answer(request)
 
 
 def _belongs(emulator: "Emulator", request: Request, address: Address) -> bool:

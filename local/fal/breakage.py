@@ -46,7 +46,12 @@ class EmulatorTransport(httpx.WSGITransport):
     """Calls the emulator in process, and turns its hanging up into httpx's own error."""
 
     def __init__(self, emulator: "Emulator") -> None:
-        super().__init__(emulator)
+        # httpx gives the path as text, and WSGI wants its bytes, each as a character.
+        super().__init__(
+            lambda environ, start: emulator(
+                environ | {"PATH_INFO": environ["PATH_INFO"].encode().decode("latin-1")}, start
+            )
+        )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one call.

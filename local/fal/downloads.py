@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from werkzeug.wrappers import Request as Call
 from werkzeug.wrappers import Response
 
 from local.fal.answers import answer
@@ -42,15 +43,16 @@ def _huge_picture() -> bytes:
 OTHER_BYTES: dict[object, bytes] = {"empty": b"", "html": HTML, "svg": SVG, "huge": _huge_picture()}
 
 
-def download(emulator: "Emulator", path: str) -> Response:
-    """Answer the fetch of a file."""
+def download(emulator: "Emulator", call: Call, path: str) -> Response:
+    """Answer the fetch of a file, or of a range of it."""
     stored = emulator.files.get(path)
     if stored is None:
         return answer({"detail": "Not Found"}, 404)
     own = stored.fault
     fault = own if own is not None and own.answer is not None else emulator.settings.files
     if fault is None or fault.answer is None:
-        return _give(stored, stored.content)
+        given = _give(stored, stored.content)
+        return given.make_conditional(call, accept_ranges=True, complete_length=len(stored.content))
     number = emulator.files.count_fetch(path)
     if fault.first is not None and number > fault.first:
         return _give(stored, stored.content)

@@ -135,13 +135,12 @@ class Queue:
         self._schedule.at(self._schedule.clock.now(), self._start_ready)
 
     def clear(self) -> None:
-        """Forget all requests and begin the seed's row anew."""
+        """Forget all requests; their ids do not come again, since somebody may still ask after them."""
         with self._lock:
             self._requests.clear()
             self._lines.clear()
             self._running.clear()
             self._order = count()
-            self._random = random.Random(self._settings.seed)  # noqa: S311 - a trace that repeats is the purpose
 
     def _join_line(self, request: Request) -> None:
         insort(self._lines.setdefault(request.address.endpoint, []), request, key=_turn)

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from werkzeug.wrappers import Request as Call
 from werkzeug.wrappers import Response
@@ -29,6 +30,8 @@ class Upload:
     path: str
     content_type: str
     seconds: float | None
+    needs_token: bool = True
+    """Whether its parts need the CDN's token; otherwise their address is the permission."""
     parts: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -51,19 +54,23 @@ def respond(emulator: "Emulator", call: Call) -> Response:
     """Answer a call below /storage or /files."""
     match call.method, call.path.strip("/").split("/"):
         case "GET" | "HEAD", ["files", *rest]:
-            return download(emulator, "/".join(rest))
+            return download(emulator, call, "/".join(rest))
         case "POST", ["storage", "auth", "token"]:
             return _refused(emulator, call) or _token(emulator)
         case "POST", ["storage", "upload", "initiate"]:
             return _refused(emulator, call) or _initiate(emulator, call)
+        case "POST", ["storage", "upload", "initiate-multipart"]:
+            return _refused(emulator, call) or _initiate_parts(emulator, call)
         case "POST", ["files", "upload"]:
             return _without_token(emulator, call) or _upload(emulator, call)
         case "POST", ["files", "upload", "multipart"]:
             return _without_token(emulator, call) or _begin(emulator, call)
         case "PUT", ["files", *rest, "multipart", upload_id, number] if number.isdigit():
-            return _without_token(emulator, call) or _part(emulator, call, "/".join(rest), upload_id, int(number))
+            upload = _begun(emulator, call, "/".join(rest), upload_id)
+            return upload if isinstance(upload, Response) else _part(call, upload, int(number))
         case "POST", ["files", *rest, "multipart", upload_id, "complete"]:
-            return _without_token(emulator, call) or _complete(emulator, call, "/".join(rest), upload_id)
+            upload = _begun(emulator, call, "/".join(rest), upload_id)
+            return upload if isinstance(upload, Response) else _complete(emulator, call, upload, upload_id)
         case "PUT", ["files", *rest]:
             return _put(emulator, call, "/".join(rest))
         case _:
@@ -102,7 +109,7 @@ def _new_path(emulator: "Emulator", name: str) -> str:
 
 
 def _url(emulator: "Emulator", path: str) -> str:
-    return f"{emulator.settings.public_url}/files/{path}"
+    return f"{emulator.settings.public_url}/files/{quote(path)}"
 
 
 def _announced(emulator: "Emulator", call: Call) -> Upload:
@@ -121,15 +128,31 @@ def _upload(emulator: "Emulator", call: Call) -> Response:
     return answer({"access_url": _url(emulator, upload.path)})
 
 
-def _initiate(emulator: "Emulator", call: Call) -> Response:
+def _asked_for(emulator: "Emulator", call: Call) -> Upload:
+    """Read an upload's name and type from the body, and its lifetime from the headers."""
     given = call.get_json(force=True)
-    path = _new_path(emulator, str(given.get("file_name", "")))
-    content_type = str(given.get("content_type", BINARY))
-    header = call.headers.get("X-Fal-Object-Lifecycle-Preference")
-    seconds = output_seconds(emulator.settings, parse_lifecycle(header))
-    emulator.uploads.initiated[path] = Upload(path, content_type, seconds)
-    url = _url(emulator, path)
+    header = call.headers.get("X-Fal-Object-Lifecycle") or call.headers.get("X-Fal-Object-Lifecycle-Preference")
+    return Upload(
+        path=_new_path(emulator, str(given.get("file_name", ""))),
+        content_type=str(given.get("content_type", BINARY)),
+        seconds=output_seconds(emulator.settings, parse_lifecycle(header)),
+        needs_token=False,
+    )
+
+
+def _initiate(emulator: "Emulator", call: Call) -> Response:
+    upload = _asked_for(emulator, call)
+    emulator.uploads.initiated[upload.path] = upload
+    url = _url(emulator, upload.path)
     return answer({"upload_url": url, "file_url": url})
+
+
+def _initiate_parts(emulator: "Emulator", call: Call) -> Response:
+    upload = _asked_for(emulator, call)
+    upload_id = emulator.queue.make_id()
+    emulator.uploads.multipart[upload_id] = upload
+    url = _url(emulator, upload.path)
+    return answer({"upload_url": f"{url}/multipart/{upload_id}", "file_url": url})
 
 
 def _put(emulator: "Emulator", call: Call, path: str) -> Response:
@@ -148,24 +171,23 @@ def _begin(emulator: "Emulator", call: Call) -> Response:
     return answer({"access_url": _url(emulator, upload.path), "uploadId": upload_id})
 
 
-def _begun(emulator: "Emulator", path: str, upload_id: str) -> Upload | None:
+def _begun(emulator: "Emulator", call: Call, path: str, upload_id: str) -> Upload | Response:
+    """The upload in parts that a call is about, or why it may not."""
     upload = emulator.uploads.multipart.get(upload_id)
-    return upload if upload is not None and upload.path == path else None
+    if (upload is None or upload.needs_token) and (refusal := _without_token(emulator, call)):
+        return refusal
+    return upload if upload and upload.path == path else answer({"detail": "Not Found"}, 404)
 
 
-def _part(emulator: "Emulator", call: Call, path: str, upload_id: str, number: int) -> Response:
-    upload = _begun(emulator, path, upload_id)
-    if upload is None:
-        return answer({"detail": "Not Found"}, 404)
+def _part(call: Call, upload: Upload, number: int) -> Response:
+    """Keep a part; Python's client reads its ETag in the header, and JavaScript's in the body."""
     upload.parts[number] = call.get_data()
-    return Response(status=200, headers={"ETag": f'"{_etag(upload.parts[number])}"'})
+    etag = f'"{_etag(upload.parts[number])}"'
+    return answer({"partNumber": number, "etag": etag}, 200, {"ETag": etag})
 
 
-def _complete(emulator: "Emulator", call: Call, path: str, upload_id: str) -> Response:
+def _complete(emulator: "Emulator", call: Call, upload: Upload, upload_id: str) -> Response:
     """Join the parts that the caller names; one that it never sent, or sent otherwise, is its fault."""
-    upload = _begun(emulator, path, upload_id)
-    if upload is None:
-        return answer({"detail": "Not Found"}, 404)
     named: list[dict[str, JsonValue]] = call.get_json(force=True).get("parts", [])
     content = b""
     for part in sorted(named, key=lambda part: int(str(part["partNumber"]))):
@@ -174,8 +196,8 @@ def _complete(emulator: "Emulator", call: Call, path: str, upload_id: str) -> Re
             return answer({"detail": f"part {part['partNumber']} does not match"}, 400)
         content += held
     del emulator.uploads.multipart[upload_id]
-    emulator.files.put(path, content, upload.content_type, upload.seconds)
-    return Response(status=200)
+    emulator.files.put(upload.path, content, upload.content_type, upload.seconds)
+    return answer({"access_url": _url(emulator, upload.path)})
 
 
 def _etag(content: bytes) -> str:

@@ -3,7 +3,12 @@
 import json
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
+
+from local.fal import Emulator, EmulatorSettings, EmulatorTransport, ManualClock
+from local.fal.scripts import Script
+from tests.local.fal.conftest import PAINT
 
 if TYPE_CHECKING:
     from tests.local.fal.conftest import Fal
@@ -110,22 +115,29 @@ def test_the_bill(fal: "Fal", script: dict[str, object], arguments: dict[str, ob
     assert answer.headers["x-fal-billable-units"] == units
 
 
-def test_the_same_seed_gives_the_same_trace(fal: "Fal") -> None:
-    """After a reset the same calls have the same ids, gateway ids, times and results."""
+def test_the_same_seed_gives_the_same_trace() -> None:
+    """In a new emulator the same calls have the same ids, gateway ids, times and results."""
 
-    def trace() -> object:
-        fal.script({}, {"fail_attempts": 1})
-        jobs = [fal.submit(arguments={"prompt": "a"}, params=HOOK) for _ in range(2)]
-        began = fal.emulator.clock.now()
-        fal.emulator.advance(60)
-        rows = [fal.seen(job) for job in jobs]
-        return [
-            (row["request_id"], row["gateway_request_id"], row["completed_at"] - began, row["result"]) for row in rows
-        ]
+    def trace(seed: int) -> list[tuple[object, ...]]:
+        emulator = Emulator(EmulatorSettings(megapixels=0.005, seed=seed), clock=ManualClock(), deliver=lambda *_: 200)
+        emulator.add_scripts(Script(), Script(fail_attempts=1))
+        with httpx.Client(transport=EmulatorTransport(emulator), base_url="http://127.0.0.1:8787") as http:
+            for _ in range(2):
+                http.post(f"/{PAINT}", json={"prompt": "a"}, params=HOOK, headers={"Authorization": "Key id:secret"})
+            emulator.advance(60)
+            rows = http.get("/emulator/requests").json()["requests"]
+        return [(row["request_id"], row["gateway_request_id"], row["completed_at"], row["result"]) for row in rows]
 
-    first = trace()
+    assert len({row[0] for row in trace(0)}) == 2
+    assert trace(0) == trace(0)
+    assert trace(1) != trace(0)
+
+
+def test_ids_do_not_come_again(fal: "Fal") -> None:
+    """After a reset a request that was open is unknown, and no later one answers in its place."""
+    before = fal.submit(arguments={"prompt": "a"})
     assert fal.http.post("/emulator/reset").status_code == 200
-    assert trace() == first
-    fal.set(seed=1)
-    fal.emulator.queue.clear()
-    assert trace() != first
+    after = fal.submit(arguments={"prompt": "b"})
+    assert after["request_id"] != before["request_id"]
+    fal.emulator.advance(60)
+    assert fal.http.get(before["status_url"]).status_code == 404

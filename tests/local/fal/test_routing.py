@@ -6,6 +6,7 @@ import pytest
 
 from local.fal.addresses import parse_address
 from local.fal.settings import KONTEXT_ENDPOINTS
+from tests.local.fal.conftest import PAINT
 
 if TYPE_CHECKING:
     from tests.local.fal.conftest import Fal
@@ -92,3 +93,38 @@ def test_an_address_needs_owner_and_app() -> None:
     found = parse_address("//fal-ai/flux-pro/requests/7/status/stream")
     assert found is not None
     assert (found.app, found.request_id, found.asked) == ("fal-ai/flux-pro", "7", "status/stream")
+
+
+def test_a_run_answers_with_the_result(fal: "Fal") -> None:
+    """What is posted below /run, to the host fal.run, or with its URL in the proxy's header waits for the pictures."""
+    for path, headers in {
+        f"/run/{PAINT}": {},
+        f"/{PAINT}": {"Host": "fal.run"},
+        "/": {"X-Fal-Target-Url": f"https://fal.run/{PAINT}"},
+    }.items():
+        found = fal.http.post(path, json={"prompt": "a"}, headers=headers)
+        assert found.status_code == 200
+        assert found.json()["images"][0]["url"].startswith("http://127.0.0.1:8787/files/")
+    assert fal.http.get(f"/run/{PAINT}").status_code == 405
+
+
+def test_a_run_that_fails_says_so(fal: "Fal") -> None:
+    """The model's own answer is the answer; what is not accepted is refused as a submit is."""
+    assert fal.http.post(f"/run/{PAINT}", json={}).status_code == 422
+    fal.script({"submit": {"answer": 429}})
+    assert fal.http.post(f"/run/{PAINT}", json={"prompt": "a"}).status_code == 429
+
+
+def test_a_proxied_call_is_for_the_url_in_its_header(fal: "Fal") -> None:
+    """Path and query are those of the URL that the client means, whatever it was sent to."""
+    target = f"https://queue.fal.run/{PAINT}?fal_webhook=https%3A%2F%2Fhooks.example%2Ffal"
+    job = fal.http.post("/proxy?a=1", json={"prompt": "a"}, headers={"X-Fal-Target-Url": target}).json()
+    assert fal.seen(job)["webhook_url"] == "https://hooks.example/fal"
+    status = f"https://queue.fal.run/{PAINT}/requests/{job['request_id']}/status?logs=1"
+    assert fal.http.get("/proxy", headers={"X-Fal-Target-Url": status}).json()["request_id"] == job["request_id"]
+
+
+def test_options_are_told_to_everybody(fal: "Fal") -> None:
+    """OPTIONS needs no key."""
+    answer = fal.http.options(f"/{PAINT}", headers={"Authorization": ""})
+    assert (answer.status_code, "POST" in answer.headers["Allow"]) == (204, True)

@@ -99,3 +99,45 @@ def test_what_was_uploaded_is_an_input(fal: "Fal", token: dict[str, str], photo:
     assert fal.call({"prompt": "a", "image_url": url}, edit).status_code == 200
     lost = fal.call({"prompt": "a", "image_url": url + "x"}, edit)
     assert lost.json()["detail"][0]["type"] == "file_download_error"
+
+
+def test_parts_are_put_where_the_caller_was_told(fal: "Fal") -> None:
+    """fal's JavaScript client has no token: the address is the permission, and each part's ETag stands in the body."""
+    given = {"file_name": "a.png", "content_type": "image/png"}
+    told = fal.http.post("/storage/upload/initiate-multipart?storage_type=fal-cdn-v3", json=given).json()
+    nobody = {"Authorization": ""}
+    parts = [
+        fal.http.put(f"{told['upload_url']}/{number}", content=content, headers=nobody).json()
+        for number, content in ((1, b"first "), (2, b"second"))
+    ]
+    assert [part["partNumber"] for part in parts] == [1, 2]
+    done = fal.http.post(f"{told['upload_url']}/complete", json={"parts": parts}, headers=nobody)
+    assert done.status_code == 200
+    found = fal.http.get(told["file_url"])
+    assert (found.content, found.headers["content-type"]) == (b"first second", "image/png")
+    assert fal.http.put(f"{told['file_url']}/multipart/guessed/1", content=b"x", headers=nobody).status_code == 401
+
+
+@pytest.mark.parametrize("name", ["größe 1.png", "写真.jpg", "a?b#c%d.png"])
+def test_a_file_s_url_is_one(fal: "Fal", name: str) -> None:
+    """Whatever the file is called its URL is ASCII, and leads to it."""
+    url = fal.http.post("/storage/upload/initiate", json={"file_name": name}).json()["file_url"]
+    assert url.isascii()
+    assert fal.http.put(url, content=b"bytes").status_code == 200
+    assert fal.http.get(url).content == b"bytes"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "content"),
+    [("bytes=2-4", 206, b"234"), ("bytes=-3", 206, b"789"), ("bytes=7-", 206, b"789"), ("bytes=20-", 416, None)],
+)
+def test_a_range_of_a_file(fal: "Fal", asked: str, status: int, content: bytes | None) -> None:
+    """Viewers and downloaders ask for parts; without a range the whole file comes."""
+    url = fal.http.post("/storage/upload/initiate", json={"file_name": "a.bin"}).json()["file_url"]
+    fal.http.put(url, content=b"0123456789")
+    found = fal.http.get(url, headers={"Range": asked})
+    assert found.status_code == status
+    if content is not None:
+        assert found.content == content
+        assert found.headers["Content-Range"].endswith("/10")
+    assert fal.http.get(url).content == b"0123456789"
