@@ -59,12 +59,14 @@ def queue_policies(content: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_the_queue_is_open_to_the_rule(content: dict[str, Any]) -> None:
-    """The rule about uploads may send to the queue, and no other service, rule, account or action is let in."""
+    """The rule about uploads may send to the queue, and to where what fails is; nothing and nobody else is let in."""
     policies = queue_policies(content)
     assert is_allowed(policies, UPLOADS)
+    assert is_allowed(policies, UPLOADS._replace(resource=f"{QUEUE}-dead"))
     for other in (
         UPLOADS._replace(action="sqs:ReceiveMessage"),
-        UPLOADS._replace(resource=f"{QUEUE}-dead"),
+        UPLOADS._replace(resource=f"{QUEUE}-other"),
+        UPLOADS._replace(action="sqs:ReceiveMessage", resource=f"{QUEUE}-dead"),
         UPLOADS._replace(service="s3.amazonaws.com"),
         UPLOADS._replace(context={"aws:sourcearn": f"{RULE}another"}),
         UPLOADS._replace(context={"aws:sourcearn": UPLOADS.context["aws:sourcearn"].replace(ACCOUNT_ID, "2" * 12)}),

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image, ImageChops, ImageFont, ImageStat
 
-from local.fal import EmulatorSettings
+from local.fal import EmulatorSettings, lettering
 from local.fal.inputs import InputTooLargeError, make_fetch
 from local.fal.pictures import KONTEXT_SIZES, picture_size
 
@@ -199,6 +199,25 @@ def test_a_photo_lying_on_its_side_is_set_upright(fal: "Fal") -> None:
         pictures.append(edit(fal, "a", "https://photos.example/it")[0])
     assert pictures[0].size == pictures[1].size
     assert distance(*pictures) < 12
+
+
+@pytest.mark.parametrize("prompt", ["写真を青くしてください。" * 350, "x" * 120_000, "a " * 60_000, "\x7f" * 60_000])
+def test_a_long_prompt_is_cut_before_it_is_measured(prompt: str) -> None:
+    """Of any prompt that the API takes a bounded number of characters is measured, so that it is drawn at once."""
+    measured = 0
+
+    class Counting(ImageFont.FreeTypeFont):
+        def getlength(self, text: str | bytes, *more: Any, **options: Any) -> float:
+            nonlocal measured
+            measured += len(text)
+            return super().getlength(text, *more, **options)
+
+    font = ImageFont.load_default(24)
+    font.__class__ = Counting
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lettering, "_font", lambda _: font)
+        lettering.letter(Image.new("RGB", (1248, 832)), prompt)
+    assert 0 < measured < 50 * lettering.MOST_CHARACTERS
 
 
 def test_references_stand_side_by_side(fal: "Fal") -> None:
