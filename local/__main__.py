@@ -68,7 +68,7 @@ def _serve(environment: Mapping[str, str], *, in_containers: bool, show_log: boo
         if show_log:
             _follow(stack.log)
         try:
-            stack.watch()
+            stack.watch(lambda said: print(said, flush=True))
         finally:
             print("ending; what was in its buckets and its table goes with it", flush=True)
 

@@ -5,13 +5,15 @@ import socket
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import IO, Any, Protocol
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from local.container_process import FunctionError
 from local.fal.doorkeeper import Doorkeeper
 from local.gateway import Gateway
-from local.lambdas import FunctionError, Lambdas
+from local.lambdas import Lambdas
 from local.resources import Function
 from local.settings import HOST, LocalError
 
@@ -43,6 +45,14 @@ class Engine(Protocol):
         """
         ...
 
+    def renew(self, code: Path) -> None:
+        """Run the code of a folder from now on, without losing what is under way.
+
+        Raises:
+            LocalError: that is not possible; all stays as it is.
+        """
+        ...
+
     def close(self) -> None:
         """End all that was started."""
         ...
@@ -51,8 +61,10 @@ class Engine(Protocol):
 class Processes:
     """The default engine: functions in processes of their own behind our own stand-in for API Gateway."""
 
-    def __init__(self, functions: Mapping[str, Function], environment: Mapping[str, str], log: IO[bytes]) -> None:
-        self._lambdas = Lambdas(functions, environment, log)
+    def __init__(
+        self, functions: Mapping[str, Function], environment: Mapping[str, str], log: IO[bytes], code: Path
+    ) -> None:
+        self._lambdas = Lambdas(functions, environment, log, code)
         self._gateway = Gateway(functions, self._lambdas.invoke)
         self._log = log
         self._ending = ExitStack()
@@ -82,6 +94,13 @@ class Processes:
         port.listen(128)
         thread.start()
         self._ending.callback(server.shutdown)
+
+    def renew(self, code: Path) -> None:
+        """Start other containers; the old ones finish what they do."""
+        try:
+            self._lambdas.renew(code)
+        except FunctionError as error:
+            raise LocalError(f"{error}; see {self._log.name}") from error
 
     def close(self) -> None:
         """Close the API first, then the containers."""

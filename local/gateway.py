@@ -17,7 +17,8 @@ from urllib.parse import parse_qsl
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
-from local.lambdas import FunctionError, Invoke, PayloadTooLargeError
+from local.container_process import FunctionError, PayloadTooLargeError
+from local.lambdas import Invoke
 from local.resources import Function, Route
 from local.template import ACCOUNT_ID, REGION
 

@@ -19,12 +19,12 @@ from werkzeug.serving import make_server
 
 from local.aws import session
 from local.children import Child, Children, open_log
+from local.container_process import FunctionError
 from local.docker import Docker, find_docker
 from local.events import DELIVERY, find_function, list_events, read_event
 from local.fal.doorkeeper import Doorkeeper
 from local.foreground import end_on_signal, forget_profile, take_environment
 from local.gateway import Gateway
-from local.lambdas import FunctionError
 from local.sam import STOP_SECONDS, read_answer, sam_environment, sam_local, write_template
 from local.sam_template import derive_template, read_built
 from local.settings import HOST, ROOT, Fal, LocalError, Ports, free_ports

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.lambdas import MOST_CONTAINERS, FunctionError, Invoke
+from local.container_process import FunctionError
+from local.lambdas import MOST_CONTAINERS, Invoke
 from local.resources import Function, QueueSource, Schedule
 from local.template import ACCOUNT_ID, REGION
 

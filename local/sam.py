@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from local.children import Child, Children
-from local.lambdas import FunctionError
+from local.container_process import FunctionError
 from local.resources import Function
 from local.settings import HOST, ROOT, LocalError, claim
 from local.template import REGION
@@ -79,6 +79,11 @@ class Sam:
         self._start("start-api", number)
         self._wait_for(f"{api}/health", "does SAM find what it needs")
         self._wait_for(f"{api}/jobs", "does a firewall keep containers from the stand-ins on this machine")
+
+    def renew(self, code: Path) -> None:
+        """Refuse: containers run what was built before the start."""
+        del code
+        raise LocalError("the containers run what was built; end this with Ctrl-C and start it again")
 
     def close(self) -> None:
         """End SAM, which removes its containers."""

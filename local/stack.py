@@ -1,7 +1,9 @@
 """The whole stack on this machine: AWS and fal stand-ins, functions, pump and API, started and ended together."""
 
 import os
+import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -16,8 +18,16 @@ from local.engines import Engine, Processes
 from local.pump import Pump
 from local.sam import Sam
 from local.sam_template import derive_template, read_built
-from local.settings import ASK_SECONDS, HOST, Fal, Ports, claim_all
+from local.settings import ASK_SECONDS, HOST, Fal, LocalError, Ports, claim_all
 from local.stand_ins import StandIns
+from local.watching import PRESETS, CodeWatch
+from shared.errors import SettingsError
+from shared.preset_file import load_presets
+
+LOOK_SECONDS = 0.25
+"""How often the stack looks at its processes and its files."""
+MOST_NAMED = 3
+"""The files of a change that are named."""
 
 
 class Stack:
@@ -37,6 +47,7 @@ class Stack:
         self.template = self.stand_ins.template
         self.log = Path(os.devnull)
         self.docker = docker
+        self._code = CodeWatch()
         self._ending = ExitStack()
 
     def __enter__(self) -> Self:
@@ -56,15 +67,28 @@ class Stack:
         """End everything."""
         self._ending.close()
 
-    def watch(self) -> None:
-        """Wait until a process of the stack dies, which none does by itself.
+    def watch(self, tell: Callable[[str], None]) -> None:
+        """Wait until a process of the stack dies, which none does by itself; meanwhile give functions what changes.
 
         Raises:
             LocalError: names it.
         """
         while True:
             self._children.check()
-            time.sleep(0.25)
+            if changed := self._code.look():
+                tell(self._renew(changed))
+            time.sleep(LOOK_SECONDS)
+
+    def _renew(self, changed: list[str]) -> str:
+        """Have the functions run what has changed, and say how that went."""
+        files = ", ".join(changed[:MOST_NAMED]) + (", …" if len(changed) > MOST_NAMED else "")
+        try:
+            code = self._copy_code()
+            load_presets(code / PRESETS)
+            self._engine.renew(code)
+        except (SettingsError, LocalError) as error:
+            return f"{files} changed, and is not used: {error}"
+        return f"{files} changed, and is used from now on"
 
     def _start(self) -> None:
         # What is entered first ends last. The pump's threads come to an end once AWS has gone from under them.
@@ -75,7 +99,7 @@ class Stack:
         log = self._ending.enter_context(open_log())
         self.log = Path(log.name)
         self._children = Children(log)
-        engine = self._make_engine(log)
+        engine = self._engine = self._make_engine(log)
         functions = self.template.functions
         once = Config(retries={"total_max_attempts": 1})
         sqs = self._ending.enter_context(closing(session().client("sqs", endpoint_url=self.aws_url, config=once)))
@@ -94,10 +118,17 @@ class Stack:
         pump.start()
         engine.open_api(api_port)
 
+    def _copy_code(self) -> Path:
+        """A copy of the code for functions to run, so that one that is started later runs the same as the others."""
+        folder = Path(self._ending.enter_context(tempfile.TemporaryDirectory(prefix="darkroom-code-")))
+        self._code.copy(folder)
+        return folder
+
     def _make_engine(self, log: IO[bytes]) -> Engine:
         functions = self.template.functions
         if self.docker is None:
-            return Processes(functions, {"AWS_ENDPOINT_URL": self.aws_url} | self.fal.secrets, log)
+            environment = {"AWS_ENDPOINT_URL": self.aws_url} | self.fal.secrets
+            return Processes(functions, environment, log, self._copy_code())
         # The template is a file: it names the key's variable, and SAM fills it in from its own environment.
         environment = {"AWS_ENDPOINT_URL": f"http://{self.docker.host}:{self.ports.aws}"}
         template = derive_template(read_built(), functions, environment | dict.fromkeys(self.fal.secrets, ""))

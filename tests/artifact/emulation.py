@@ -16,7 +16,7 @@ from typing import IO, Any
 import httpx
 
 from local.artifact import Python
-from local.lambdas import FunctionError
+from local.container_process import FunctionError
 from local.resources import Function
 from local.settings import HOST, ROOT
 from local.template import REGION

@@ -80,6 +80,13 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = DEADLINE)
 @contextmanager
 def launched(folder: Path, *options: str, **variables: str) -> Iterator[Running]:
     """Launch a stack on free ports, with options and variables; what is left of it in the end is killed."""
+    with launched_in(ROOT, folder, *options, **variables) as stack:
+        yield stack
+
+
+@contextmanager
+def launched_in(project: Path, folder: Path, *options: str, **variables: str) -> Iterator[Running]:
+    """The same for a copy of the project."""
     ports = free_ports()
     output = folder / "output"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("FAL_", "AWS_"))}
@@ -88,7 +95,11 @@ def launched(folder: Path, *options: str, **variables: str) -> Iterator[Running]
     environment |= {name: str(port) for name, port in ports.items()} | variables
     with output.open("wb") as file:
         process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "local", *options], cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
+            [sys.executable, "-m", "local", *options],
+            cwd=project,
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
         )
     try:
         yield Running(process, ports, output)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
+from local.container_process import FunctionError, PayloadTooLargeError
 from local.gateway import MAX_BODY, Gateway
-from local.lambdas import FunctionError, PayloadTooLargeError
 from local.resources import Template
 
 TOKEN = {"Authorization": "Bearer local"}

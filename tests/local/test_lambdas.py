@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from local.container import serve
-from local.lambdas import MAX_PAYLOAD, FunctionError, Lambdas, PayloadTooLargeError
+from local.container_process import MAX_PAYLOAD, FunctionError, PayloadTooLargeError
+from local.lambdas import Lambdas
 from local.resources import Function, QueueSource
 from local.settings import ROOT
 

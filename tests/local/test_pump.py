@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.aws import create_stack, session
-from local.lambdas import FunctionError
+from local.container_process import FunctionError
 from local.pump import Pump, QueuePoller, failed_ids, scheduled_event
 from local.resources import Schedule, Template
 

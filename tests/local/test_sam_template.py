@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from local.container_process import FunctionError
 from local.docker import host_architecture, images_of
 from local.foreground import NO_PROXY
-from local.lambdas import FunctionError
 from local.resources import Template
 from local.sam import read_answer, sam_environment, sam_local
 from local.sam_template import derive_template, read_built
