@@ -12,7 +12,7 @@ SAM := $(TOOLS)/sam/bin/sam
 export SAM_CLI_TELEMETRY := 0
 CODE := functions shared local tests benchmarks
 
-.PHONY: help demo local invoke test simulate benchmark cold-start forgeries build check format lint types layers template \
+.PHONY: help demo local presets invoke test simulate benchmark cold-start forgeries build check format lint types layers template \
 	scan lock deploy fal-key token tokens revoke pause resume logs destroy clean
 
 help: ## this list
@@ -24,6 +24,10 @@ demo: .venv/local ## edit real photos on all six endpoints, with no account and 
 ENGINE ?= processes
 local: .venv/local $(if $(filter sam,$(ENGINE)),docker built-for-host) ## the whole service on this machine, in the foreground; ENGINE=sam runs its functions in containers
 	@exec $(BIN)/python -m local --engine $(ENGINE)
+
+# Some systems have a KEY in the environment: only what was typed counts.
+presets: .venv/local ## check presets.yaml, and show which uploads start which preset; KEY=products/a.jpg of one upload
+	@$(BIN)/python -m local.presets $(if $(filter command,$(origin KEY)),"$(KEY)")
 
 # Some systems have a NAME in the environment: only what was typed counts.
 EVENT := $(if $(filter command,$(origin NAME)),$(NAME))

@@ -1,6 +1,7 @@
 """Uploads: each preset that applies to an upload makes one job of it."""
 
 import re
+from collections.abc import Collection
 
 from shared.app import App
 from shared.errors import UploadSkippedError, UploadUnmatchedError
@@ -46,15 +47,25 @@ def _choose_presets(app: App, upload: Upload) -> list[Preset]:
         raise UploadSkippedError("not in the inputs bucket")
     if app.settings.is_outputs_place(upload.bucket, upload.key):
         raise UploadSkippedError("among the outputs")
+    chosen = choose_presets(app.presets.values(), upload)
+    if upload.size == 0:
+        raise UploadSkippedError("empty")
+    return chosen
+
+
+def choose_presets(presets: Collection[Preset], upload: Upload) -> list[Preset]:
+    """Those of the presets that an upload starts, which is at least one.
+
+    Raises:
+        UploadSkippedError: it starts none; says why.
+    """
     if upload.key.endswith("/"):
         raise UploadSkippedError("a folder")
     if JUNK.fullmatch(upload.key):
         raise UploadSkippedError("a file that a system leaves beside others")
-    if presets := [preset for preset in app.presets.values() if preset.applies_to(upload)]:
-        if upload.size == 0:
-            raise UploadSkippedError("empty")
-        return presets
-    if any(preset.excludes(upload) for preset in app.presets.values()):
+    if chosen := [preset for preset in presets if preset.applies_to(upload)]:
+        return chosen
+    if any(preset.excludes(upload) for preset in presets):
         raise UploadSkippedError("excluded by its preset")
     raise UploadUnmatchedError("no preset applies")
 
@@ -83,13 +94,14 @@ def _make_submission(app: App, upload: Upload, preset: Preset, job_id: str) -> S
         arguments=arguments,
         preset=preset.name,
         upload=upload,
-        path=_without_extension(upload.key),
+        path=without_extension(upload.key),
         output_key=preset.output_key,
         on_unknown=preset.on_unknown,
         fingerprint=job_id,
     )
 
 
-def _without_extension(key: str) -> str:
+def without_extension(key: str) -> str:
+    """The part of an upload's key that its outputs' keys take over."""
     folder, slash, name = key.rpartition("/")
     return folder + slash + (name.rpartition(".")[0] or name)
