@@ -30,9 +30,10 @@ presets: .venv/local ## check presets.yaml, and show which uploads start which p
 	@$(BIN)/python -m local.presets $(if $(filter command,$(origin KEY)),"$(KEY)")
 
 # Some systems have a NAME in the environment: only what was typed counts.
-EVENT := $(if $(filter command,$(origin NAME)),$(NAME))
-invoke: .venv/local $(if $(EVENT),invocable built-for-host) ## an event of events/ through its function in a container, NAME=post_job; all names without NAME
-	@$(BIN)/python -m local.invoke $(EVENT)
+typed = $(if $(filter command,$(origin $(1))),--$(2) "$($(1))")
+INVOKED = $(if $(filter command,$(origin NAME)),"$(NAME)") $(call typed,EVENT,event) $(call typed,FUNCTION,function)
+invoke: .venv/local $(if $(strip $(INVOKED)),invocable built-for-host) ## an event of events/ through its function in a container, NAME=post_job; a file's, EVENT=path; all names without
+	@$(BIN)/python -m local.invoke $(INVOKED)
 
 # Before anything is installed or built for containers: whether there can be any.
 .PHONY: docker invocable built-for-host
@@ -40,7 +41,7 @@ docker: .venv/local
 	@$(BIN)/python -m local.docker
 
 invocable: .venv/local
-	@$(BIN)/python -m local.invoke --check $(EVENT)
+	@$(BIN)/python -m local.invoke --check $(INVOKED)
 
 built-for-host: .venv/local $(TOOLS)/sam/ready
 	@$(BIN)/python -m local.sam_build
@@ -121,7 +122,6 @@ lock: .venv/dev ## choose the newest versions that pyproject.toml allows, with h
 DEPLOYED = $(BIN)/python -m local.deployed $(if $(STACK),--stack "$(STACK)")
 # No $(MAKE): make runs a line that has one even where it is only to show what it would do.
 BUILD = MAKEFLAGS=--no-print-directory "$(SAM)" build
-typed = $(if $(filter command,$(origin $(1))),--$(2) "$($(1))")
 
 deploy: .venv/local $(TOOLS)/sam/ready ## put Darkroom on AWS, or bring what is there up to date
 	@$(DEPLOYED) announce
@@ -158,7 +158,8 @@ destroy: .venv/local $(TOOLS)/sam/ready ## delete the deployed stack, but not it
 build: $(TOOLS)/sam/ready ## what `make deploy` uploads, into .aws-sam; ARCHITECTURE=x86_64 for the other processor
 	$(if $(filter-out arm64 x86_64,$(ARCHITECTURE)),$(error ARCHITECTURE is $(ARCHITECTURE): Lambda has arm64 and x86_64))
 	@$(BUILD) $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
-	@echo "Built. \`make deploy\` builds for the stack's processor, and puts it on AWS."
+	@echo "Built for $(or $(ARCHITECTURE),arm64). \`make deploy\` builds for the stack's processor, and puts it on AWS."
+	@echo "For containers on this machine, which is $$(uname -m), \`make local ENGINE=sam\` and \`make invoke\` build apart from this."
 
 # `sam build` runs this once for each function, with the folder to fill. It does not say for which processor, but reads the
 # Makefile in the folder that the template makes of its parameter: local/architectures/*/Makefile, which includes this one.

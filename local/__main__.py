@@ -13,9 +13,11 @@ import httpx
 from local.demo import run_demo
 from local.docker import find_docker
 from local.foreground import INTERRUPTED, end_on_signal, forget_profile, take_environment
+from local.sam import COMMAND, FOR_PLAIN_SAM
 from local.settings import (
     DEFAULT_PORTS,
     HOST,
+    ROOT,
     Fal,
     LocalError,
     Ports,
@@ -126,6 +128,15 @@ def _welcome(stack: Stack) -> str:
     if stack.docker:
         lines += [
             f"Functions run in containers, which reach this machine as {stack.docker.host}; so links lead there.",
+            "",
+        ]
+    if stack.docker:
+        sam = f"{COMMAND.relative_to(ROOT)} local"
+        template = f"-t {FOR_PLAIN_SAM.relative_to(ROOT)} --skip-pull-image"
+        lines += [
+            "Plain sam commands work beside it, against the same buckets and the same table:",
+            "",
+            f"  {sam} invoke ReadJobs {template} -e events/health.json",
             "",
         ]
     if stack.docker and stack.fal.has_real_key:

@@ -1,4 +1,4 @@
-"""`python -m local.invoke NAME`: one event through its function in a container, by `sam local invoke`.
+"""`python -m local.invoke NAME`, or `--event FILE`: one event through its function, by `sam local invoke`.
 
 Stand-ins for AWS and fal are started for it and ended after it, so that nothing else needs to run.
 """
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO, Any, cast
@@ -21,7 +21,7 @@ from local.aws import session
 from local.children import Child, Children, open_log
 from local.container_process import FunctionError
 from local.docker import Docker, find_docker
-from local.events import DELIVERY, find_function, list_events, read_event
+from local.events import DELIVERY, as_delivered, find_function, list_events, read_event, read_event_file
 from local.fal.doorkeeper import Doorkeeper
 from local.foreground import end_on_signal, forget_profile, take_environment
 from local.gateway import Gateway
@@ -29,7 +29,8 @@ from local.sam import STOP_SECONDS, read_answer, sam_environment, sam_local, wri
 from local.sam_template import derive_template, read_built
 from local.settings import HOST, ROOT, Fal, LocalError, Ports, free_ports
 from local.stand_ins import StandIns
-from shared.upload_events import read_uploads
+from shared.jobs import Upload
+from shared.upload_events import MalformedEventError, read_uploads
 
 PHOTO = ROOT / "events" / "photos" / "coffee.png"
 DELIVERY_SECONDS = 30
@@ -39,9 +40,10 @@ DELIVERY_SECONDS = 30
 class Invocation:
     """Stand-ins, and the folder with the derived template that `sam local invoke` is to run against them."""
 
-    def __init__(self, stand_ins: StandIns, folder: Path) -> None:
+    def __init__(self, stand_ins: StandIns, folder: Path, function: str | None = None) -> None:
         self._stand_ins = stand_ins
         self._folder = folder
+        self._function = function
 
     def run(self, event: Mapping[str, Any]) -> Any:
         """Have the function that the event is for handle it, and give its answer.
@@ -51,7 +53,7 @@ class Invocation:
             FunctionError: the function does.
         """
         template = self._stand_ins.template
-        function = find_function(template, event)
+        function = self._function or find_function(template, event)
         print(f"sam local invoke {function}", file=sys.stderr, flush=True)
         file = self._folder / "event.json"
         file.write_text(json.dumps(event), encoding="utf-8")
@@ -75,8 +77,15 @@ class Invocation:
         return read_answer(text)
 
     def upload_photos(self, event: Mapping[str, Any]) -> int:
-        """Put a photo where each upload of the event says that there is one, and count them."""
-        uploads = [upload for record in event.get("Records", []) for upload in read_uploads(record["body"])]
+        """Put a photo where each upload of the event says that there is one, and count them.
+
+        Raises:
+            LocalError: it says so of a bucket that is not there.
+        """
+        uploads = list(_uploads_of(event))
+        buckets = {bucket.name for bucket in self._stand_ins.template.buckets}
+        if unknown := {upload.bucket for upload in uploads} - buckets:
+            raise LocalError(f"no such bucket: {', '.join(sorted(unknown))}; there are {', '.join(sorted(buckets))}")
         with closing(session().client("s3", endpoint_url=self._stand_ins.aws_url)) as s3:
             for upload in uploads:
                 s3.upload_file(str(PHOTO), upload.bucket, upload.key)
@@ -118,8 +127,19 @@ class Invocation:
             server.server_close()
 
 
-def invoke(name: str, docker: Docker) -> int:
+def _uploads_of(event: Mapping[str, Any]) -> Iterator[Upload]:
+    records = event.get("Records")
+    for record in records if isinstance(records, list) else []:
+        try:
+            yield from read_uploads(str(record.get("body") if isinstance(record, dict) else None))
+        except MalformedEventError as error:
+            yield from error.uploads  # What is wrong with the others is the function's to say.
+
+
+def invoke(event: dict[str, Any] | None, function: str | None, docker: Docker) -> int:
     """Run one event, print the answer, and give the exit code: 0 where the function did what the event asks for.
+
+    `event`: without one, a delivery of fal's is made. `function`: its logical id; without it the template says which.
 
     Raises:
         LocalError: the event cannot be run.
@@ -135,10 +155,16 @@ def invoke(name: str, docker: Docker) -> int:
         stand_ins.start(children)
         folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="darkroom-")))
         write_template(template, folder)
-        invocation = Invocation(stand_ins, folder)
+        if function not in {None, *stand_ins.template.functions}:
+            raise LocalError(f"there is no function {function}; there are {', '.join(stand_ins.template.functions)}")
+        invocation = Invocation(stand_ins, folder, function)
         stand_ins.fill(children)
         try:
-            event = invocation.make_delivery() if name == DELIVERY else read_event(name)
+            event = (
+                invocation.make_delivery()
+                if event is None
+                else as_delivered(stand_ins.template, event, PHOTO.read_bytes())
+            )
             uploads = invocation.upload_photos(event)
             answer = invocation.run(event)
             jobs = invocation.list_jobs()
@@ -167,21 +193,30 @@ def is_good(answer: Any) -> bool:
 def main() -> int:
     """Run what the command line asks for; the result is the exit code."""
     parser = argparse.ArgumentParser(prog="python -m local.invoke", description="One event through its function.")
-    parser.add_argument("name", nargs="?", help="the event; all names are listed without one")
+    parser.add_argument("name", nargs="?", help="an event of events/; all names are listed without one")
+    parser.add_argument("--event", type=Path, help="a file with an event, such as `sam local generate-event` prints")
+    parser.add_argument("--function", help="the function's name in template.yaml, where the event does not tell")
     parser.add_argument("--check", action="store_true", help="only say whether it can be run")
     arguments = parser.parse_args()
     names = list_events()
-    if arguments.name is None:
+    if arguments.name is None and arguments.event is None:
         print("make invoke NAME=…, one of:", *names, sep="\n  ")
+        print("or EVENT=path, with FUNCTION=… where the event does not tell which")
         return 0
     forget_profile()
     take_environment()
     end_on_signal()
     try:
-        if arguments.name not in names:
-            raise LocalError(f"there is no event {arguments.name}; the events are {', '.join(names)}")
+        if arguments.event is not None:
+            event: dict[str, Any] | None = read_event_file(arguments.event)
+        elif arguments.name in names:
+            event = None if arguments.name == DELIVERY else read_event(arguments.name)
+        else:
+            raise LocalError(
+                f"there is no event {arguments.name}; the events are {', '.join(names)}, and a file is EVENT=path"
+            )
         docker = find_docker()
-        return 0 if arguments.check else invoke(arguments.name, docker)
+        return 0 if arguments.check else invoke(event, arguments.function, docker)
     except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -18,6 +18,8 @@ from local.resources import Function
 from local.settings import HOST, ROOT, LocalError, claim
 from local.template import REGION
 
+FOR_PLAIN_SAM = ROOT / ".aws-sam" / "local" / "template.yaml"
+"""The template of a stack that runs in containers, for `sam local invoke -t` and the like."""
 COMMAND = ROOT / ".tools" / "sam" / "bin" / "sam"
 SERVING = (str(COMMAND.with_name("python")), "-m", "local.sam_serving")
 """SAM's command where it serves: with our doorkeeper before its ports."""
@@ -48,6 +50,9 @@ class Sam:
         self._ending = ExitStack()
         folder = self._ending.enter_context(tempfile.TemporaryDirectory(prefix="darkroom-"))
         self._file = write_template(template, Path(folder))
+        # Beside what is built, for commands of the user's own.
+        FOR_PLAIN_SAM.write_bytes(self._file.read_bytes())
+        self._ending.callback(FOR_PLAIN_SAM.unlink, missing_ok=True)
         # Events wait here as long as the container is busy.
         timeout = httpx.Timeout(None, connect=5)
         self._http = self._ending.enter_context(httpx.Client(timeout=timeout, trust_env=False))

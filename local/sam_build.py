@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from local.docker import host_architecture
+from local.foreground import INTERRUPTED
 from local.sam import COMMAND
 from local.sam_template import BUILT_TEMPLATE
 from local.settings import ROOT, LocalError
@@ -71,6 +72,9 @@ def main() -> int:
     except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("ended; the next build begins from the start", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 

@@ -22,6 +22,7 @@ from shared.accounts import Accounts
 from shared.breaker import Breaker
 from shared.credentials import Credentials
 from shared.downloads import Downloads
+from shared.errors import SettingsError
 from shared.fal import FalClient
 from shared.images import Images
 from shared.job_indexes import JobIndexes
@@ -198,4 +199,10 @@ def app() -> App:
     Raises:
         SettingsError: an environment variable or a preset is wrong.
     """
+    if "AWS_SAM_LOCAL" in os.environ and "AWS_ENDPOINT_URL" not in os.environ:
+        # SAM takes `!Ref Jobs` for the name `Jobs`, and real credentials for its own.
+        raise SettingsError(
+            "this function runs under `sam local` without a local stack, and would call AWS itself:"
+            " README, Plain sam commands, says how it is run"
+        )
     return App(Settings.from_environment(os.environ))

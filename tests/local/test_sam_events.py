@@ -1,17 +1,20 @@
 """Which function each event of `events/` is for, and what `make invoke` says of names and answers."""
 
+import hashlib
 import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.events import find_function, list_events, read_event
+from local.events import as_delivered, find_function, list_events, read_event
 from local.invoke import is_good
 from local.resources import Template
 from local.settings import ROOT, LocalError
+from shared.upload_events import read_uploads
 
 FUNCTIONS = {
     "authorize": "Authorize",
@@ -61,7 +64,8 @@ def test_without_a_name_the_names_are_listed() -> None:
     """The list needs no Docker."""
     done = invoke()
     assert done.returncode == 0
-    assert done.stdout.split()[-len(list_events()) :] == list_events()
+    assert [line.strip() for line in done.stdout.splitlines() if line.startswith("  ")] == list_events()
+    assert "EVENT=path" in done.stdout
 
 
 def test_an_unknown_name_is_named_with_those_there_are() -> None:
@@ -69,7 +73,51 @@ def test_an_unknown_name_is_named_with_those_there_are() -> None:
     done = invoke("upload")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line == f"error: there is no event upload; the events are {', '.join(list_events())}"
+    assert (
+        line == f"error: there is no event upload; the events are {', '.join(list_events())}, and a file is EVENT=path"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "No such file or directory"), ("[1", "no JSON"), ("[1]", "an event is a JSON object"), ("\xff", "no JSON")],
+)
+def test_a_file_that_is_no_event_is_one_line(tmp_path: Path, content: str | None, why: str) -> None:
+    """The file is named with what is wrong, before any word of Docker."""
+    file = tmp_path / "event.json"
+    if content is not None:
+        file.write_text(content, encoding="latin-1")
+    done = invoke("--check", "--event", str(file))
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {file}: {why}")
+
+
+def test_s3_s_own_event_comes_in_a_message(template: Template) -> None:
+    """What `sam local generate-event s3 put` prints is an upload of the photo that is put there."""
+    described = {"key": "products/a.png", "size": 1024, "eTag": "0123456789abcdef", "versionId": "096fKKXTRTtl3on89"}
+    record = {
+        "eventSource": "aws:s3",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": "darkroom-inputs"}, "object": described},
+    }
+    event = as_delivered(template, {"Records": [record]}, b"photo")
+    assert find_function(template, event) == "SubmitFromUpload"
+    (upload,) = read_uploads(event["Records"][0]["body"])
+    assert (upload.bucket, upload.key, upload.size) == ("darkroom-inputs", "products/a.png", 5)
+    assert upload.etag == hashlib.md5(b"photo", usedforsecurity=False).hexdigest()
+    assert described["size"] == 1024
+
+
+@pytest.mark.parametrize(
+    "event",
+    [{}, {"Records": []}, {"Records": [1]}, {"Records": "x"}, {"Records": [{"eventSource": "aws:sqs", "body": "x"}]}],
+)
+def test_an_event_of_something_else_asks_for_a_function(template: Template, event: dict[str, Any]) -> None:
+    """An event that fits no function is none of S3's, and the functions to choose from are named."""
+    assert as_delivered(template, event, b"") == event
+    with pytest.raises(LocalError, match="FUNCTION=SubmitFromUpload, SubmitFromApi"):
+        find_function(template, event)
 
 
 def test_without_docker_a_known_name_says_so() -> None:
