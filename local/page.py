@@ -7,6 +7,8 @@ from pathlib import Path
 from string import Template
 from typing import Any, Protocol
 
+from local.prices import price
+
 PAGE = Path(__file__).with_name("page.html")
 CARD = Template("""\
 <article>
@@ -15,7 +17,9 @@ $figures
   </div>
   <h2>$title</h2>
   <p class="prompt">$prompt</p>
-  <p class="facts"><code>$endpoint</code><span>$size</span><span>$seconds</span></p>
+  <p class="facts"><code>$endpoint</code><span>$begun</span><span>$size</span><span>$seconds</span><span>$price</span>\
+<span>seed $seed</span></p>
+  <p class="facts"><span>$keys</span></p>
 </article>
 """)
 FIGURE = Template("""\
@@ -45,7 +49,12 @@ def write_page(edits: Sequence[Shown], folder: Path, *, simulated: bool) -> Path
     page = folder / "index.html"
     cards = "\n".join(_card(edit) for edit in edits)
     note = SIMULATED if simulated else ""
-    text = Template(PAGE.read_text(encoding="utf-8")).substitute(cards=cards, count=len(edits), note=note)
+    cost = "would cost" if simulated else "cost"
+    prices = [price(edit.job["endpoint"], len(edit.files)) for edit in edits]
+    total = f"${sum(float(one.removeprefix('$')) for one in prices):.2f}"
+    text = Template(PAGE.read_text(encoding="utf-8")).substitute(
+        cards=cards, count=len(edits), note=note, total=total, cost=cost
+    )
     page.write_text(text, encoding="utf-8")
     return page.resolve()
 
@@ -65,7 +74,17 @@ def _card(edit: Shown) -> str:
         endpoint=escape(edit.job["endpoint"]),
         size=_size(edit.job["outputs"][0]),
         seconds=f"{_seconds(edit.job):.1f} s",
+        price=price(edit.job["endpoint"], len(edit.files)),
+        seed=escape(str(edit.job["seed"] or "unknown")),
+        begun=escape(_begun(edit.job)),
+        keys="<br>".join(f"<code>{escape(output['key'])}</code>" for output in edit.job["outputs"]),
     )
+
+
+def _begun(job: dict[str, Any]) -> str:
+    """What made the job: an upload, or a post, and the preset."""
+    by = f"upload of {job['upload']['key']}" if job["upload"] else "posted"
+    return f"{by}, preset {job['preset']}" if job["preset"] else by
 
 
 def _size(output: dict[str, Any]) -> str:

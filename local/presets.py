@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Collection, Iterator
 
+from local.prices import price
 from shared.endpoints import Endpoint
 from shared.errors import SettingsError, UploadSkippedError
 from shared.jobs import Upload
@@ -10,9 +11,6 @@ from shared.preset_file import load_presets
 from shared.presets import Preset, output_key
 from shared.settings import PRESETS_FILE
 from shared.uploads import choose_presets, without_extension
-
-CENTS = {"pro": 4, "max": 8}
-"""What an image costs at fal (fal docs: model pages)."""
 
 
 def describe_all(presets: Collection[Preset]) -> Iterator[str]:
@@ -22,7 +20,7 @@ def describe_all(presets: Collection[Preset]) -> Iterator[str]:
     patterns = {preset.name: ", ".join(map(str, preset.uploads)) or "posted jobs alone" for preset in presets}
     width, wide = max(map(len, patterns)), max(map(len, patterns.values()))
     for preset in presets:
-        about = f"{price(preset)}  {preset.description}".rstrip()
+        about = f"{_price(preset)}  {preset.description}".rstrip()
         yield f"  {preset.name:<{width}}  {patterns[preset.name]:<{wide}}  {about}"
     yield ""
     yield "`make presets KEY=products/a.jpg` shows what one upload would start."
@@ -42,7 +40,7 @@ def describe_upload(presets: Collection[Preset], key: str) -> Iterator[str]:
     for preset in chosen:
         place = output_key(preset.output_key, preset=preset.name, path=without_extension(key), job_id="{job_id}")
         # What is filled in keeps its braces by doubled ones, which the last filling halves.
-        yield f"  {preset.name}  {price(preset)}  {place.replace('{{', '{').replace('}}', '}')}"
+        yield f"  {preset.name}  {_price(preset)}  {place.replace('{{', '{').replace('}}', '}')}"
 
 
 def _hint(presets: Collection[Preset], key: str) -> Iterator[str]:
@@ -55,11 +53,9 @@ def _hint(presets: Collection[Preset], key: str) -> Iterator[str]:
                 yield f"did you mean {meant}? It starts {preset.name}."
 
 
-def price(preset: Preset) -> str:
-    """What one edit with a preset costs."""
+def _price(preset: Preset) -> str:
     endpoint = preset.endpoint or Endpoint.choose(preset.tier or "pro", images=1)
-    cents = CENTS["max" if "/max" in endpoint else "pro"] * int(preset.arguments.get("num_images", 1))
-    return f"${cents / 100:.2f}"
+    return price(endpoint, int(preset.arguments.get("num_images", 1)))
 
 
 def main() -> int:

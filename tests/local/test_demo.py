@@ -75,9 +75,10 @@ def test_an_upload_without_preset_is_named(stack: Stack, tmp_path: Path, monkeyp
 
 def edit(**job: Any) -> demo.Edit:
     """An edit as the demo has it in the end."""
-    output = {"width": 10, "height": 20, "content_type": "image/jpeg"}
+    output = {"key": "jobs/shop/<1>-0.jpg", "width": 10, "height": 20, "content_type": "image/jpeg"}
     moments = {"created_at": "2026-01-01T00:00:00.000Z", "settled_at": "2026-01-01T00:00:02.500Z"}
-    whole = {"endpoint": "fal-ai/flux-pro/kontext", "outputs": [output]} | moments | job
+    told = {"endpoint": "fal-ai/flux-pro/kontext", "outputs": [output], "seed": "7", "upload": None, "preset": None}
+    whole = told | moments | job
     return demo.Edit("a-<b>", "title", ["x.png"], 'Say "hi" & <go>', "1", whole, ["a.jpg"])
 
 
@@ -90,6 +91,19 @@ def test_the_page_escapes_what_it_shows(tmp_path: Path) -> None:
     assert "simulated" not in page
     assert "10 × 20 JPEG" in page  # noqa: RUF001 - the sign for sizes
     assert "2.5 s" in page
+    assert "jobs/shop/&lt;1&gt;-0.jpg" in page
+
+
+def test_the_page_says_what_it_took(tmp_path: Path) -> None:
+    """Each card has the price, the seed, the outputs' key and what began the job; all together have their price."""
+    begun = {"upload": {"bucket": "b", "key": "products/a.png"}, "preset": "studio-shot"}
+    page = write_page(
+        [edit(**begun), edit(endpoint="fal-ai/flux-pro/kontext/max")], tmp_path, simulated=True
+    ).read_text()
+    for told in ("$0.04", "$0.08", "seed 7", "upload of products/a.png, preset studio-shot", "<span>posted</span>"):
+        assert told in page
+    assert "would cost $0.12" in page
+    assert "make presets" in page
 
 
 @pytest.mark.parametrize(
