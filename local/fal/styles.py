@@ -71,6 +71,18 @@ def _sketch(image: Image.Image, dice: random.Random) -> Image.Image:
     return ImageChops.multiply(ImageOps.colorize(hatched, "#2b2a2d", "#ffffff"), paper)
 
 
+def _studio(image: Image.Image, _dice: random.Random) -> Image.Image:
+    """Keep what is in the middle, evenly lit, and let the rest pass into a seamless grey."""
+    middle = ImageOps.invert(Image.radial_gradient("L")).point(
+        [min(255, max(0, level - 95) * 4) for level in range(256)]
+    )
+    backdrop = ImageOps.colorize(Image.linear_gradient("L"), "#f1f1ef", "#c4c4c2").resize(image.size)
+    lit = ImageEnhance.Brightness(ImageOps.autocontrast(image, cutoff=1)).enhance(1.1)
+    return Image.composite(
+        lit, backdrop, middle.resize(image.size).filter(ImageFilter.GaussianBlur(_reach(image, 0.03)))
+    )
+
+
 def _clay(image: Image.Image, _dice: random.Random) -> Image.Image:
     # Half the size makes thumbs twice as wide, and the filters four times as fast.
     lumps = image.reduce(2).filter(ImageFilter.MedianFilter(5))
@@ -127,6 +139,7 @@ def _duotone(image: Image.Image, dice: random.Random) -> Image.Image:
 
 STYLES: tuple[tuple[frozenset[str], Style], ...] = (
     (frozenset({"sketch", "pencil", "graphite", "drawing", "charcoal", "draw"}), _sketch),
+    (frozenset({"studio", "seamless", "backdrop"}), _studio),
     (frozenset({"claymation", "clay", "plasticine", "lego", "toy"}), _clay),
     (frozenset({"sunset", "sunrise", "dusk", "dawn", "golden"}), _sunset),
     (frozenset({"night", "nighttime", "midnight", "moonlight", "dark"}), _night),

@@ -163,6 +163,7 @@ def test_the_same_seed_and_input_give_the_same_bytes(fal: "Fal") -> None:
     [
         "Convert to pencil sketch",
         "Restyle to Claymation style",
+        "Place the product on a seamless light grey studio background",
         "change the background to a sunset",
         "make it night",
         "Change to daytime",
@@ -180,6 +181,19 @@ def test_an_edit_shows(fal: "Fal", prompt: str) -> None:
     after, _ = edit(fal, prompt, "https://photos.example/it")
     upper = (0, 0, after.width, after.height // 2)
     assert distance(after.crop(upper), before.resize(after.size).crop(upper)) > 8
+
+
+def test_a_studio_is_grey_around_what_is_in_the_middle(fal: "Fal") -> None:
+    """The corners are a light grey without colour, and the product keeps its own."""
+    fal.set(megapixels=0.05)
+    fal.web["https://photos.example/it"] = (PHOTOS / "coffee.png").read_bytes()
+    picture, _ = edit(fal, "on a grey studio background", "https://photos.example/it")
+    corner = ImageStat.Stat(picture.crop((0, 0, 12, 12))).mean
+    assert max(corner) - min(corner) < 8
+    assert min(corner) > 200
+    middle = (picture.width // 2 - 12, picture.height // 2 - 12, picture.width // 2 + 12, picture.height // 2 + 12)
+    red, _green, blue = ImageStat.Stat(picture.crop(middle)).mean
+    assert red > blue + 40
 
 
 def test_the_last_colour_named_is_the_one_painted(fal: "Fal") -> None:
