@@ -208,6 +208,8 @@ def test_a_webhook_call_s_mac_is_in_no_access_log() -> None:
     logged = set(re.findall(r"\$context\.([\w.]+)", line))
     assert json.loads(line).keys() >= {"service", "route", "status", "error"}
     assert not {field for field in logged if field in {"path", "protocol"} or "query" in field.lower()}
+    # A message may hold a quote, which would break the line.
+    assert not {field for field in logged if "message" in field.lower()}
 
 
 def test_the_webhook_route_is_throttled_tighter_than_the_others() -> None:
