@@ -57,6 +57,8 @@ def table_troubles() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
+        if error.response["Error"]["Code"] == "ValidationException":
+            raise  # It answers: what we ask for is wrong, such as a row that would be too large.
         raise AwsUnavailableError(f"the job table does not answer: {error.response['Error']['Code']}") from error
     except BotoCoreError as error:
         raise AwsUnavailableError(f"the job table does not answer: {type(error).__name__}") from error
