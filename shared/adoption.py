@@ -5,9 +5,9 @@ nobody can choose a request's id: a delivery about the request that we know is o
 """
 
 from shared.app import App
+from shared.deliveries import Delivery
 from shared.errors import InvalidDeliveryError, UnknownRequestError
 from shared.jobs import Job, Request
-from shared.webhooks import Delivery
 
 
 def is_about(delivery: Delivery, job: Job) -> bool:

@@ -21,6 +21,7 @@ from botocore.config import Config
 from shared.accounts import Accounts
 from shared.breaker import Breaker
 from shared.credentials import Credentials
+from shared.deliveries import Verifier
 from shared.downloads import Downloads
 from shared.errors import SettingsError
 from shared.fal import FalClient
@@ -32,8 +33,9 @@ from shared.open_jobs import OpenJobs
 from shared.preset_file import load_presets
 from shared.presets import Preset, check_uploads
 from shared.settings import PRESETS_FILE, Settings
+from shared.signing_keys import SigningKeys
 from shared.throttle import Throttle
-from shared.webhooks import SigningKeys, Target, Verifier
+from shared.webhook_urls import Target
 
 SUBMIT_SECONDS = 15
 """How long fal may take to answer a submission or a question."""

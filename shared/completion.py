@@ -6,6 +6,7 @@ from typing import Any
 from shared import waiting
 from shared.adoption import check_account, is_about, is_of_ours
 from shared.app import App
+from shared.deliveries import Delivery
 from shared.endpoints import Result, read_result
 from shared.errors import (
     ModelFailedError,
@@ -19,7 +20,6 @@ from shared.jobs import MOVES, Job, JobError, JobStatus, Request, unix_seconds
 from shared.observability import count, logger
 from shared.reasons import PAID_AND_LOST, PARKING, Reason
 from shared.storing import MOST_UNFIT, again_at, fail_unread, store
-from shared.webhooks import Delivery
 
 UNREAD_INPUT = "file_download_error"
 """fal's word for an input that it could not read, before any work on it (fal docs: errors)."""

@@ -37,8 +37,8 @@ Each class docstring says whose fault it is and what follows.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from shared.deliveries import Delivery
     from shared.jobs import Job
-    from shared.webhooks import Delivery
 
 
 class DarkroomError(Exception):

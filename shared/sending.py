@@ -24,7 +24,7 @@ from shared.jobs import MOVES, Job, JobError, JobStatus, Request, moment_text, u
 from shared.locks import EVERYBODY
 from shared.observability import logger
 from shared.reasons import Reason
-from shared.webhooks import Target
+from shared.webhook_urls import Target
 
 POST_SECONDS = 24
 """What one POST and the note of it may take at worst: 5 s to connect, 15 s for the answer, two writes."""

@@ -16,9 +16,11 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from nacl.signing import SigningKey
 
 from shared.api import raw_body
+from shared.deliveries import Verifier, sign
 from shared.errors import InvalidDeliveryError
 from shared.settings import WebhookSecret
-from shared.webhooks import SigningKeys, Target, Verifier, sign
+from shared.signing_keys import SigningKeys
+from shared.webhook_urls import Target
 
 NOW = 1_700_000_000
 PREFIX = "/webhooks/fal/"

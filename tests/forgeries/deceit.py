@@ -11,7 +11,7 @@ import json
 from dataclasses import replace
 
 from shared.settings import WebhookSecret
-from shared.webhooks import Target
+from shared.webhook_urls import Target
 from tests.forgeries.calls import (
     FAL,
     FAL_OLD,

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from nacl.signing import VerifyKey
 
-import shared.webhooks
+import shared.deliveries
+import shared.signing_keys
+import shared.webhook_urls
 from tests.forgeries.calls import ACCOUNT, judge, true_calls
 from tests.forgeries.cases import MUTATIONS, judged, run
 
@@ -49,16 +51,16 @@ def _skip_mac(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _leave_attempt_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    really = shared.webhooks.Target.mac
-    monkeypatch.setattr(shared.webhooks.Target, "mac", lambda self, key: really(type(self)(self.job_id, 1), key))
+    really = shared.webhook_urls.Target.mac
+    monkeypatch.setattr(shared.webhook_urls.Target, "mac", lambda self, key: really(type(self)(self.job_id, 1), key))
 
 
 def _skip_timestamp(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared.webhooks, "TOLERANCE", 10**12)
+    monkeypatch.setattr(shared.deliveries, "TOLERANCE", 10**12)
 
 
 def _tolerate_a_second_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared.webhooks, "TOLERANCE", 301)
+    monkeypatch.setattr(shared.deliveries, "TOLERANCE", 301)
 
 
 def _rewrite_before_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +72,7 @@ def _rewrite_before_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
             body = b""
         return "\n".join([*heads, hashlib.sha256(body).hexdigest()]).encode()
 
-    monkeypatch.setattr(shared.webhooks, "signed_message", message)
+    monkeypatch.setattr(shared.deliveries, "signed_message", message)
 
 
 def _take_any_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +80,7 @@ def _take_any_key(monkeypatch: pytest.MonkeyPatch) -> None:
         points = [base64.urlsafe_b64decode(entry["x"] + "=") for entry in json.loads(document)["keys"]]
         return [VerifyKey(point) for point in points]
 
-    monkeypatch.setattr(shared.webhooks, "read_jwks", read)
+    monkeypatch.setattr(shared.signing_keys, "read_jwks", read)
 
 
 def _take_any_text(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,12 +93,12 @@ def _take_any_text(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _forget_the_body_s_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    really = shared.webhooks._load  # noqa: SLF001 - a hole is made inside
+    really = shared.deliveries._load  # noqa: SLF001 - a hole is made inside
 
     def load(target: Any, _: str, user_id: str, body: bytes) -> Any:
         return really(target, json.loads(body)["request_id"], user_id, body)
 
-    monkeypatch.setattr(shared.webhooks, "_load", load)
+    monkeypatch.setattr(shared.deliveries, "_load", load)
 
 
 HOLES = {

@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 from nacl.signing import SigningKey
 
+from shared.deliveries import Delivery, Verifier, sign
 from shared.errors import InvalidDeliveryError
 from shared.settings import WebhookSecret
-from shared.webhooks import Delivery, SigningKeys, Target, Verifier, sign
+from shared.signing_keys import SigningKeys
+from shared.webhook_urls import Target
 
 OLD, NEW, STRANGER = (SigningKey(bytes([number]) * 32) for number in (1, 2, 3))
 NOW = 1_700_000_000

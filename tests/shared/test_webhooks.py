@@ -10,9 +10,11 @@ import pytest
 from nacl.signing import SigningKey
 from pydantic import ValidationError
 
+from shared.deliveries import Verifier, sign, signed_message
 from shared.errors import InvalidDeliveryError
 from shared.settings import WebhookSecret
-from shared.webhooks import SigningKeys, Target, Verifier, sign, signed_message
+from shared.signing_keys import SigningKeys
+from shared.webhook_urls import Target
 
 KEY = SigningKey(bytes(range(32)))
 NOW = 1_700_000_000

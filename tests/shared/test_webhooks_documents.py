@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-import shared.webhooks
+import shared.signing_keys
 from shared.errors import SigningKeysUnavailableError
-from shared.webhooks import read_jwks
+from shared.signing_keys import read_jwks
 from tests.shared.signing_keys import (
     DAY,
     DOWN,
@@ -89,7 +89,7 @@ def test_a_slow_server_is_left_in_time(
     start: Callable[[], Process], server: KeyServer, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """A good document that would be whole some time is given up while its server is still at it."""
-    monkeypatch.setattr(shared.webhooks, "KEYS_SECONDS", 0.3)
+    monkeypatch.setattr(shared.signing_keys, "KEYS_SECONDS", 0.3)
     answer, whole, pause = SLOW[how]
     server.tell(answer, whole=whole, pause=pause)
     with pytest.raises(SigningKeysUnavailableError):

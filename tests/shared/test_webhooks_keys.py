@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from shared.errors import InvalidDeliveryError, SigningKeysUnavailableError
-from shared.webhooks import SigningKeys
+from shared.signing_keys import SigningKeys
 from tests.shared.signing_keys import (
     DAY,
     DOWN,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from shared.settings import Settings, WebhookSecret
-from shared.webhooks import Target
+from shared.webhook_urls import Target
 from tests.simulation.fal import FAL
 from tests.simulation.stand_in_buckets import Buckets, StoredObject
 from tests.simulation.stand_in_queue import Queue

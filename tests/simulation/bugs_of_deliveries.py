@@ -9,14 +9,16 @@ from typing import Any
 from pytest import MonkeyPatch  # noqa: PT013 - as the type of so many functions its name is enough
 
 import shared.completion
+import shared.deliveries
 import shared.job_table
 import shared.posting
 import shared.recovery
+import shared.signing_keys
 import shared.submission
-import shared.webhooks
+import shared.webhook_urls
+from shared.deliveries import Verifier
 from shared.errors import InvalidDeliveryError, StatusConflictError
 from shared.jobs import JobError, JobStatus
-from shared.webhooks import Verifier
 from tests.simulation.planting import DEPTHS, around, bug
 from tests.simulation.processes import module_copy
 
@@ -24,7 +26,7 @@ from tests.simulation.processes import module_copy
 @bug
 def mac_is_not_checked(patch: MonkeyPatch) -> None:
     """fal's signature alone is trusted, which any of its customers can have."""
-    patch.setattr("shared.webhooks.hmac.compare_digest", lambda *_: True)
+    patch.setattr("shared.webhook_urls.hmac.compare_digest", lambda *_: True)
 
 
 @bug
@@ -44,7 +46,7 @@ def body_is_written_anew_before_it_is_hashed(patch: MonkeyPatch) -> None:
             raise InvalidDeliveryError("not JSON") from None
         return bytes(really(request_id, user_id, timestamp, body))
 
-    around(patch, shared.webhooks, "signed_message", message)
+    around(patch, shared.deliveries, "signed_message", message)
 
 
 @bug
@@ -87,8 +89,8 @@ def only_word_of_a_request_is_refused_for_its_age(patch: MonkeyPatch) -> None:
 @bug
 def keys_are_looked_for_too_rarely(patch: MonkeyPatch) -> None:
     """One failed look for fal's keys, with none at hand, shuts all deliveries out for hours."""
-    patch.setattr("shared.webhooks.KEYS_FIRST_INTERVAL", 20_000)
-    patch.setattr("shared.webhooks.KEYS_FETCH_INTERVAL", 20_000)
+    patch.setattr("shared.signing_keys.KEYS_FIRST_INTERVAL", 20_000)
+    patch.setattr("shared.signing_keys.KEYS_FETCH_INTERVAL", 20_000)
 
 
 @bug

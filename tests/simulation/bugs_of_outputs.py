@@ -14,7 +14,6 @@ import shared.posting
 import shared.recovery
 import shared.sending
 import shared.submission
-import shared.webhooks
 from shared.fal import FalClient
 from shared.images import Images
 from shared.job_table import JobTable

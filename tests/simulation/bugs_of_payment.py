@@ -15,12 +15,11 @@ import shared.posting
 import shared.recovery
 import shared.sending
 import shared.submission
-import shared.webhooks
 from shared.errors import NotAcceptedError, ReplyLostError, StatusConflictError
 from shared.fal import FalClient
 from shared.job_table import JobTable
 from shared.jobs import JobStatus, Upload
-from shared.webhooks import Target
+from shared.webhook_urls import Target
 from tests.simulation.planting import around, bug
 
 

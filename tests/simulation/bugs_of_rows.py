@@ -13,7 +13,6 @@ import shared.job_table
 import shared.posting
 import shared.recovery
 import shared.submission
-import shared.webhooks
 from shared.job_indexes import JobIndexes
 from shared.job_table import JobTable
 from shared.jobs import JobStatus
