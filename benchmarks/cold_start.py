@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from local.artifact import ArtifactError, Python, build, install_wheels, runtime_version
-from local.resources import load_template
+from local.template_reader import load_template
 from local.settings import ROOT
 
 MACHINE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())

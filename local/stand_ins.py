@@ -10,9 +10,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.aws import create_stack
 from local.children import Children
 from local.docker import Docker
-from local.resources import Template, load_template
+from local.resources import Template
 from local.settings import HOST, OWNER, TOKEN, Fal, LocalError, Ports, Wanted
 from local.template import TemplateError
+from local.template_reader import load_template
 from shared.errors import SettingsError
 from shared.preset_file import load_presets
 from shared.settings import PRESETS_FILE, Settings

@@ -27,7 +27,8 @@ import shared.app
 from functions import authorize, callback, jobs, submit, sweep
 from local.aws import create_stack
 from local.fal import Emulator, EmulatorSettings, EmulatorTransport, ManualClock
-from local.resources import Template, load_template
+from local.resources import Template
+from local.template_reader import load_template
 from shared.app import App
 from shared.observability import metrics
 from shared.settings import Settings

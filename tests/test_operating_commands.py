@@ -13,7 +13,7 @@ from botocore import xform_name
 from moto import mock_aws
 
 from local.aws import create_stack
-from local.resources import load_template
+from local.template_reader import load_template
 from shared.settings import WebhookSecret
 
 DOCUMENT = (Path(__file__).parent.parent / "docs/operating.md").read_text()

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from local.resources import Template, load_template
+from local.resources import Template
 from local.template import TEMPLATE_FILE, Resolver, TemplateError, read_yaml
+from local.template_reader import load_template
 from shared import waiting
 from shared.jobs import Job
 from shared.settings import Settings

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from local.aws import session
 from local.deployed.stack import DeployedError, DeployedStack
-from local.resources import load_template
 from local.settings import HOST, Ports
+from local.template_reader import load_template
 from shared.app import utc_now
 from shared.breaker import Breaker
 from shared.errors import AwsUnavailableError

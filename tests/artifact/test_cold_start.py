@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from local.artifact import Python
-from local.resources import load_template
+from local.template_reader import load_template
 from tests.artifact.conftest import pack_and_unpack
 from tests.artifact.emulation import MACHINE, Runtime
 from tests.artifact.folders import Unpacked, contents

@@ -11,8 +11,8 @@ import botocore
 import pytest
 
 from local.artifact import CODE, SERVICES, Python, build, size
-from local.resources import load_template
 from local.settings import ROOT
+from local.template_reader import load_template
 from tests.artifact.folders import Unpacked, contents, copy_project
 
 MEGABYTES = 50

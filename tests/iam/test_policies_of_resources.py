@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from local.resources import load_template
 from local.template import ACCOUNT_ID, PARTITION, REGION, TEMPLATE_FILE, read_yaml
+from local.template_reader import load_template
 from tests.iam.policies import Request, as_list, is_allowed, statements
 from tests.iam.stack import Stack, transform
 

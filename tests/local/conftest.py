@@ -10,8 +10,9 @@ import pytest
 from moto import mock_aws
 
 from local import s3_events
-from local.resources import Template, load_template
+from local.resources import Template
 from local.template import TEMPLATE_FILE, read_yaml
+from local.template_reader import load_template
 
 
 @pytest.hookimpl(wrapper=True)

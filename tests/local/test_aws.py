@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from local.aws import create_stack, session
-from local.resources import Template, load_template
+from local.resources import Template
+from local.template_reader import load_template
 
 pytestmark = pytest.mark.usefixtures("aws")
 

@@ -15,11 +15,11 @@ import pytest
 from local.children import Children
 from local.docker import Docker
 from local.foreground import take_environment
-from local.resources import load_template
 from local.sam import SERVING, sam_environment, sam_local, write_template
 from local.sam_template import derive_template
 from local.settings import HOST, Fal, Ports, free_ports
 from local.stack import Stack
+from local.template_reader import load_template
 from tests.local.browsing import ATTEMPTS, LINK, ask, fetched
 
 pytestmark = pytest.mark.long

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from local.resources import Template, load_template
+from local.resources import Template
 from local.template import Resolver, TemplateError, read_yaml
+from local.template_reader import load_template
 
 HEAD = """
 Parameters:

@@ -17,7 +17,7 @@ from moto.sqs.models import sqs_backends
 import local.aws
 import shared.app
 from local.aws import create_stack
-from local.resources import load_template
+from local.template_reader import load_template
 from tests.simulation.backends import INPUTS, OUTPUTS, QUEUE, SECRETS, TABLE
 from tests.simulation.stand_in_buckets import StoredObject
 

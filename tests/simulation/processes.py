@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
-from local.resources import load_template
+from local.template_reader import load_template
 from shared.app import App
 from tests.simulation.calls import FaultyClient, FaultyTransport
 from tests.simulation.faults import WAIT_SECONDS, CrashError
