@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, Protocol
 
-from local.prices import price
+from local.prices import dollars, price
 
 PAGE = Path(__file__).with_name("page.html")
 CARD = Template("""\
@@ -50,8 +50,7 @@ def write_page(edits: Sequence[Shown], folder: Path, *, simulated: bool) -> Path
     cards = "\n".join(_card(edit) for edit in edits)
     note = SIMULATED if simulated else ""
     cost = "would cost" if simulated else "cost"
-    prices = [price(edit.job["endpoint"], len(edit.files)) for edit in edits]
-    total = f"${sum(float(one.removeprefix('$')) for one in prices):.2f}"
+    total = dollars(sum(_price(edit) for edit in edits))
     text = Template(PAGE.read_text(encoding="utf-8")).substitute(
         cards=cards, count=len(edits), note=note, total=total, cost=cost
     )
@@ -74,11 +73,15 @@ def _card(edit: Shown) -> str:
         endpoint=escape(edit.job["endpoint"]),
         size=_size(edit.job["outputs"][0]),
         seconds=f"{_seconds(edit.job):.1f} s",
-        price=price(edit.job["endpoint"], len(edit.files)),
+        price=dollars(_price(edit)),
         seed=escape(str(edit.job["seed"] or "unknown")),
         begun=escape(_begun(edit.job)),
         keys="<br>".join(f"<code>{escape(output['key'])}</code>" for output in edit.job["outputs"]),
     )
+
+
+def _price(edit: Shown) -> int:
+    return price(edit.job["endpoint"], len(edit.files))
 
 
 def _begun(job: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Collection, Iterator
 
-from local.prices import price
+from local.prices import dollars, price
 from shared.endpoints import Endpoint
 from shared.errors import SettingsError, UploadSkippedError
 from shared.jobs import Upload
@@ -18,10 +18,10 @@ def describe_all(presets: Collection[Preset]) -> Iterator[str]:
     yield f"{PRESETS_FILE.name} is right. Its {len(presets)} presets, and the uploads that start them:"
     yield ""
     patterns = {preset.name: ", ".join(map(str, preset.uploads)) or "posted jobs alone" for preset in presets}
-    width, wide = max(map(len, patterns)), max(map(len, patterns.values()))
+    longest_name, longest_uploads = max(map(len, patterns)), max(map(len, patterns.values()))
     for preset in presets:
         about = f"{_price(preset)}  {preset.description}".rstrip()
-        yield f"  {preset.name:<{width}}  {patterns[preset.name]:<{wide}}  {about}"
+        yield f"  {preset.name:<{longest_name}}  {patterns[preset.name]:<{longest_uploads}}  {about}"
     yield ""
     yield "`make presets KEY=products/a.jpg` shows what one upload would start."
 
@@ -55,7 +55,7 @@ def _hint(presets: Collection[Preset], key: str) -> Iterator[str]:
 
 def _price(preset: Preset) -> str:
     endpoint = preset.endpoint or Endpoint.choose(preset.tier or "pro", images=1)
-    return price(endpoint, int(preset.arguments.get("num_images", 1)))
+    return dollars(price(endpoint, int(preset.arguments.get("num_images", 1))))
 
 
 def main() -> int:

@@ -3,6 +3,11 @@
 CENTS = {"pro": 4, "max": 8}
 
 
-def price(endpoint: str, images: int) -> str:
-    """The price of so many images of an endpoint, in dollars."""
-    return f"${CENTS['max' if '/max' in endpoint else 'pro'] * images / 100:.2f}"
+def price(endpoint: str, images: int) -> int:
+    """The price of so many images of an endpoint, in cents."""
+    return CENTS["max" if "/max" in endpoint else "pro"] * images
+
+
+def dollars(cents: int) -> str:
+    """A price as people write it."""
+    return f"${cents / 100:.2f}"

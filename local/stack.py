@@ -1,6 +1,7 @@
 """The whole stack on this machine: AWS and fal stand-ins, functions, pump and API, started and ended together."""
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -82,11 +83,12 @@ class Stack:
     def _renew(self, changed: list[str]) -> str:
         """Have the functions run what has changed, and say how that went."""
         files = ", ".join(changed[:MOST_NAMED]) + (", …" if len(changed) > MOST_NAMED else "")
+        code = self._copy_code()
         try:
-            code = self._copy_code()
             load_presets(code / PRESETS)
             self._engine.renew(code)
         except (SettingsError, LocalError) as error:
+            shutil.rmtree(code)
             return f"{files} changed, and is not used: {error}"
         return f"{files} changed, and is used from now on"
 
@@ -120,7 +122,8 @@ class Stack:
 
     def _copy_code(self) -> Path:
         """A copy of the code for functions to run, so that one that is started later runs the same as the others."""
-        folder = Path(self._ending.enter_context(tempfile.TemporaryDirectory(prefix="darkroom-code-")))
+        made = tempfile.TemporaryDirectory(prefix="darkroom-code-", ignore_cleanup_errors=True)
+        folder = Path(self._ending.enter_context(made))
         self._code.copy(folder)
         return folder
 

@@ -97,19 +97,14 @@ def check_objects(app: App, owner: str, arguments: Arguments) -> None:
     for index, reference in enumerate(references):
         if reference.startswith("s3://"):
             ref = ObjectRef.parse(reference)
+            # Among the outputs may be what this service did not make: the bucket can be an old one.
+            is_among_outputs = app.settings.is_outputs_place(ref.bucket, ref.key)
             try:
                 maker = app.images.check_input(ref)
                 source = app.jobs.get(maker) if maker else None
-                # Among the outputs may stand what is none of ours: the bucket can be an old one.
-                is_output = maker is not None or is_among_outputs(app, ref)
-                if is_output and (source is None or source.owner != owner):
+                if (maker or is_among_outputs) and (source is None or source.owner != owner):
                     raise UploadRejectedError(Reason.UPLOAD_GONE, NO_OBJECT)
             except UploadRejectedError as error:
                 field = "image_url" if hasattr(arguments, "image_url") else f"image_urls.{index}"
-                hint = OF_OUTPUTS if error.kind == Reason.UPLOAD_GONE and not is_among_outputs(app, ref) else ""
+                hint = OF_OUTPUTS if error.kind == Reason.UPLOAD_GONE and not is_among_outputs else ""
                 raise InvalidSubmissionError({field: f"{reference}: {error}{hint}"}) from error
-
-
-def is_among_outputs(app: App, ref: ObjectRef) -> bool:
-    """Whether an object is where outputs are."""
-    return app.settings.is_outputs_place(ref.bucket, ref.key)

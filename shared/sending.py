@@ -43,6 +43,9 @@ OURS: dict[type[DarkroomError], Reason] = {
 }
 """Why a job waits where the trouble is not fal's."""
 
+MAY_BE_PAID = {JobStatus.QUEUED, JobStatus.UNCONFIRMED}
+"""What becomes of a job of which fal has, or may have, a request."""
+
 TimeLeft = Callable[[], float]
 """Seconds until the function that asks is ended."""
 
@@ -84,10 +87,12 @@ def send(app: App, job: Job, time_left: TimeLeft) -> Job:
     to, changes = _post(app, job, time_left)
     try:
         moved = _note(app, job, to, changes)
-    except AwsUnavailableError:
-        # A delivery will have to say it; until then this line is all that is known of the request. Whoever sent the job
-        # is told that it is on its way: another one would be paid as well.
+    except Exception:
+        # A delivery will have to say it; until then this line is all that is known of the request.
         logger.exception("attempt not noted", job_id=job.job_id, status=to, request=changes.get("request"))
+        if to not in MAY_BE_PAID:
+            raise
+        # Whoever sent the job is told that it is on its way: another one would be paid as well.
         return job
     why = moved.error.message if moved.error else None
     log = logger.warning if why else logger.info

@@ -1,8 +1,6 @@
 """For which processor the functions are built: the one that the stack runs them on."""
 
-import shlex
-
-from local.deployed.stack import DeployedError, DeployedStack, Place, answers_file, read_answers
+from local.deployed.stack import DeployedError, DeployedStack, Place, answered_parameters, answers_file
 
 DEFAULT = "arm64"
 """The template's."""
@@ -14,7 +12,7 @@ def choose_architecture(place: Place, typed: str | None) -> str:
     Raises:
         DeployedError: something else was typed.
     """
-    known = _answered(place) or _deployed(place)
+    known = answered_parameters(place).get("Architecture") or _deployed(place)
     if typed and known and typed != known:
         raise DeployedError(
             f"ARCHITECTURE is {typed}, but {place.stack} runs on {known}. "
@@ -29,19 +27,11 @@ def check_architecture(place: Place, built: str) -> None:
     Raises:
         DeployedError: they differ, and no function would start.
     """
-    if (answered := _answered(place) or built) != built:
+    if (answered := answered_parameters(place).get("Architecture") or built) != built:
         raise DeployedError(
             f"You answered {answered}, but the functions were built for {built} and do not start there. "
             f"Run `{place.command('deploy')}` again: it builds them for {answered}."
         )
-
-
-def _answered(place: Place) -> str | None:
-    overrides = read_answers(place.stack).get("parameter_overrides", "")
-    # SAM takes a list as well, which people write who edit the file.
-    words = [word for line in ([overrides] if isinstance(overrides, str) else overrides) for word in shlex.split(line)]
-    found = [word.partition("=")[2] for word in words if word.startswith("Architecture=")]
-    return found[-1] if found else None
 
 
 def _deployed(place: Place) -> str | None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,6 +91,14 @@ def read_answers(stack: str) -> dict[str, Any]:
         raise DeployedError(f"{answers_file(stack)}: {error}") from error
     answers: dict[str, Any] = content.get("default", {}).get("deploy", {}).get("parameters", {})
     return answers
+
+
+def answered_parameters(place: Place) -> dict[str, str]:
+    """The parameters that were answered at the first deploy, or edited since; of one that is there twice the last."""
+    overrides = read_answers(place.stack).get("parameter_overrides", "")
+    # SAM takes a list as well, which people write who edit the file.
+    words = [word for line in ([overrides] if isinstance(overrides, str) else overrides) for word in shlex.split(line)]
+    return dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def find_account(place: Place) -> str:

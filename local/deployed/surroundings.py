@@ -1,12 +1,11 @@
 """What surrounds a stack and can spoil it: the account's room for functions, and buckets that it did not make."""
 
-import shlex
 from collections.abc import Iterator, Mapping
 
 import boto3
 from botocore.exceptions import ClientError
 
-from local.deployed.stack import DeployedStack, Place, read_answers
+from local.deployed.stack import DeployedStack, Place, answered_parameters
 from local.template import TEMPLATE_FILE, read_yaml
 
 ROOM = 20
@@ -20,8 +19,7 @@ def known_parameters(place: Place, stack: DeployedStack | None) -> dict[str, str
     """The next deploy's parameters, as far as they are known before SAM asks: defaults, the stack's, the answers'."""
     declared = read_yaml(TEMPLATE_FILE.read_text(encoding="utf-8"))["Parameters"]
     defaults = {name: str(rules["Default"]) for name, rules in declared.items()}
-    answered = shlex.split(str(read_answers(place.stack).get("parameter_overrides", "")))
-    return defaults | (stack.parameters if stack else {}) | dict(word.split("=", 1) for word in answered if "=" in word)
+    return defaults | (stack.parameters if stack else {}) | answered_parameters(place)
 
 
 def find_troubles(place: Place, parameters: Mapping[str, str]) -> Iterator[str]:

@@ -9,8 +9,8 @@ from urllib.parse import unquote, urlsplit
 from werkzeug.wrappers import Request as Call
 
 TARGET = "X-Fal-Target-Url"
-AT_ONCE = {"fal.run", "run.localhost"}
-"""Hosts that answer a post with its result."""
+AT_ONCE = "fal.run"
+"""The host that answers a post with its result."""
 RUN = "/run"
 """The path under which this port does so too."""
 
@@ -21,7 +21,7 @@ def aim(call: Call) -> Call:
     path, query = call.path, call.query_string.decode("latin-1")
     if target.hostname:
         path, query = unquote(target.path), target.query
-    if (target.hostname or call.host.partition(":")[0]) in AT_ONCE:
+    if (target.hostname or call.host.partition(":")[0]) == AT_ONCE:
         path = RUN + path
     if path == call.path:
         return call

@@ -24,7 +24,7 @@ DEADLINE = 60
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SWITCHES = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="runs where Chromium is installed")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here; .ci/run installs one where it may")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from moto.core.botocore_stubber import BotocoreStubber
 
+from local.fal.scripts import Script
+
 BODY = {"prompt": "a red shoe"}
 THROTTLED = {"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException", "message": "slow down"}
 Answering = Callable[..., AbstractContextManager[None]]
@@ -85,6 +87,25 @@ def test_what_was_sent_is_not_a_503(system: Any, answering: Answering) -> None:
     system.pass_time(600)
     assert system.job(job["job_id"])["status"] == "succeeded"
     assert len(system.requests()) == 1
+
+
+def test_an_unforeseen_error_after_fal_took_it_is_no_5xx(system: Any, answering: Answering) -> None:
+    """Whatever keeps the note from being written, the caller has the job, and it ends by fal's delivery."""
+    refused = {"__type": "com.amazon.coral.validate#ValidationException", "message": "an odd one"}
+    with answering("UpdateItem", content=refused):
+        status, job = system.post(BODY)
+    assert (status, job["status"]) == (202, "submitting")
+    system.pass_time(600)
+    assert system.job(job["job_id"])["status"] == "succeeded"
+    assert len(system.requests()) == 1
+
+
+def test_what_fal_did_not_take_is_a_503(system: Any, answering: Answering) -> None:
+    """Where nothing was paid the caller may post again, and is told so."""
+    system.fal.add_scripts(Script.model_validate({"submit": {"answer": 400}}))
+    with answering("UpdateItem"):
+        assert is_problem(system.post(BODY))
+    assert system.requests() == []
 
 
 def test_a_delivery_comes_again(system: Any, answering: Answering) -> None:

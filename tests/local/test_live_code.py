@@ -1,7 +1,6 @@
 """Code and presets that are changed while the stack runs are used within seconds, and cost nobody an answer."""
 
 import json
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 
 from local.aws import session
 from local.settings import ROOT
+from tests.artifact.folders import copy_project
 from tests.local.test_end_to_end import TOKEN, Running, is_open, launched_in, wait_for
 
 pytestmark = pytest.mark.long
@@ -24,12 +24,8 @@ CHANGES = 3
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the project, to be edited."""
-    copy = tmp_path / "project"
-    for name in ("functions", "shared", "local", "events"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("template.yaml", "presets.yaml", "pyproject.toml"):
-        shutil.copy(ROOT / name, copy)
-    return copy
+    copy_project(tmp_path / "project")
+    return tmp_path / "project"
 
 
 @pytest.fixture

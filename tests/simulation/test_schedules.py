@@ -12,7 +12,7 @@ from tests.simulation.runs import run
 from tests.simulation.sandbox import Sandbox, sandbox
 
 PAIRS = ("upload",)
-"""Scenarios of which schedules with two faults are run, every fourth share of them; of the others, all with one.
+"""Scenarios of which schedules with two faults are run, every second share of them; of the others, all with one.
 
 `make simulate` runs the other shares as well, and those of a post, which is an upload but for its first steps.
 """
@@ -32,7 +32,7 @@ Random schedules have faults there too.
 """
 SEEDS = 1000
 PARTS: list[Part] = [
-    *(part for name in PAIRS for part in list(cut_scenario(name, 2, 10))[::4]),
+    *(part for name in PAIRS for part in list(cut_scenario(name, 2, 10))[::2]),
     *(part for name in SCENARIOS if name not in LONG and name not in PAIRS for part in cut_scenario(name, 1, 2)),
     *(part for name in sorted(LONG) for part in cut_scenario(name, 0, 1)),
     *cut_seeds(0, SEEDS, 3, 100),

@@ -37,6 +37,18 @@ def test_nothing_is_said_where_all_is_well(account: Cloud) -> None:
     assert warnings(account, "photos", "pictures") == []
 
 
+def test_answers_may_be_a_list(account: Cloud) -> None:
+    """Whoever edits SAM's file may write the parameters as a list, which SAM takes as well."""
+    text = ANSWERS.format(inputs="nowhere", outputs="")
+    as_list = text.replace('"InputsBucketName', '["InputsBucketName').replace(
+        'OutputsBucketName=\\"\\""', 'LogDays=7"]'
+    )
+    (account.folder / "samconfig-darkroom.toml").write_text(as_list)
+    done = account.run("announce")
+    assert done.returncode == 0, done.stderr
+    assert "there is no bucket nowhere" in done.stderr
+
+
 def test_a_small_account(account: Cloud, api: Api) -> None:
     """A new account's quota is named, with what uploads take of it and where more is asked for."""
     api.room = 10
