@@ -48,7 +48,7 @@ def handler(event: APIGatewayProxyEventV2, context: LambdaContext) -> dict[str, 
         logger.warning("delivery fits no job", job_id=job_id, reason=str(conflict))
         return {"statusCode": HTTPStatus.NOT_FOUND}
     except (UnreadableError, AwsUnavailableError) as error:
-        logger.warning("result not to be had", job_id=job_id, reason=str(error))
+        logger.warning("result not available", job_id=job_id, reason=str(error))
         return {"statusCode": HTTPStatus.SERVICE_UNAVAILABLE}
     return {"statusCode": HTTPStatus.OK}
 

@@ -2,7 +2,7 @@
 
 `sam build` runs this by way of the Makefile, once for each function, with whatever Python the machine has: it needs
 nothing but pip. All functions get the same. The wheels are installed once and kept under `.aws-sam/libraries`; our own
-code is copied anew each time. The same input gives the same bytes, on every machine and in every folder.
+code is copied each time. The same input gives the same bytes, on every machine and in every folder.
 """
 
 import argparse

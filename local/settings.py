@@ -39,7 +39,7 @@ class LocalError(Exception):
 
 
 class TakenPortsError(LocalError):
-    """Ports that cannot be had; `ports` are their numbers by variable."""
+    """Ports that cannot be opened; `ports` are their numbers by variable."""
 
     def __init__(self, ports: Mapping[str, int], complaints: Iterable[str]) -> None:
         self.ports = dict(ports)
@@ -151,7 +151,7 @@ def claim(variable: str, port: int, address: str = HOST) -> socket.socket:
     """Take a port of this machine, without answering on it yet.
 
     Raises:
-        TakenPortsError: it cannot be had; names the variable.
+        TakenPortsError: it cannot be opened; names the variable.
     """
     claimed = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -169,7 +169,7 @@ def claim_all(wanted: Iterable[Wanted]) -> list[socket.socket]:
     """Take several ports.
 
     Raises:
-        TakenPortsError: some cannot be had; names all of them.
+        TakenPortsError: some cannot be opened; names all of them.
     """
     claimed: list[socket.socket] = []
     missed: list[TakenPortsError] = []

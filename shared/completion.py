@@ -47,7 +47,7 @@ def complete(app: App, delivery: Delivery) -> Job:
     Raises:
         InvalidDeliveryError: it is another account's word.
         StatusConflictError: fal's word is about no job, or about another request or attempt than the job's.
-        UnreadableError: what must be asked of fal cannot be had now; fal shall deliver again.
+        UnreadableError: fal does not answer what it must be asked now; it should deliver again.
         AwsUnavailableError: the table does not say which accounts are known.
     """
     job = app.jobs.get(delivery.target.job_id)

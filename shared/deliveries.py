@@ -84,7 +84,7 @@ class Verifier:
         if self._keys.refresh() and _fits(self._keys.current(), message, signature):
             return
         if not self._keys.are_new:
-            raise SigningKeysUnavailableError("the signature may be of a key that cannot be had now")
+            raise SigningKeysUnavailableError("the signature may be by a key that cannot be fetched now")
         raise InvalidDeliveryError("the signature fits none of fal's keys")
 
 

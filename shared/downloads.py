@@ -89,7 +89,7 @@ class Downloads:
         Raises:
             OutputRefusedError: it must not be stored: wrong host, too large.
             OutputUnfitError: what came is no picture.
-            OutputUnavailableError: it could not be had now.
+            OutputUnavailableError: it cannot be fetched now.
         """
         if url.startswith("data:"):
             # It came inside an event or an answer, and so is no larger than those can be.

@@ -7,7 +7,7 @@ DarkroomError
 ├── StatusConflictError        another writer moved the job first; carries the job as it is
 ├── InvalidDeliveryError       theirs: a webhook call that is not fal's word about this job
 │   └── StaleDeliveryError     it is, but too old
-├── SigningKeysUnavailableError ours: fal's public keys cannot be had
+├── SigningKeysUnavailableError ours: fal's public keys cannot be fetched
 ├── UploadSkippedError         an upload that is no business of ours, with the reason
 │   └── UploadUnmatchedError   no preset applies to it
 ├── UploadRejectedError        an upload that can never be edited, with the reason
@@ -29,7 +29,7 @@ DarkroomError
 ├── OutputRefusedError         an output that must not be stored, for good
 │   └── OutputNotAllowedError  unless the operator adds its host to FAL_OUTPUT_HOSTS
 ├── OutputUnfitError           what came for an output is no picture; its host may do better
-└── OutputUnavailableError     an output that could not be had now
+└── OutputUnavailableError     an output that cannot be fetched now
 
 Each class docstring says whose fault it is and what follows.
 """

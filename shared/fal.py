@@ -96,7 +96,7 @@ class FalClient:
         url = f"{self._queue_url}/{endpoint}?fal_webhook={quote(webhook_url, safe='')}"
         response = self._post(url, arguments, self._key(False))
         if response.status_code == HTTPStatus.UNAUTHORIZED and (fresh := self._key(True)):
-            # A 401 is no acceptance, so once more with the key read anew costs nothing: it may have been rotated.
+            # A 401 is no acceptance, so one more try with a freshly read key costs nothing: it may have been rotated.
             response = self._post(url, arguments, fresh)
         return self._read_submitted(response)
 

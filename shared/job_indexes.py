@@ -48,7 +48,7 @@ class JobIndexes:
         """An owner's jobs that are wanted, newest first, and where to go on, if there may be more.
 
         Raises:
-            ValueError: the cursor is none of ours.
+            ValueError: the cursor was not made here.
         """
         jobs: list[Job] = []
         page: dict[str, Any] = {

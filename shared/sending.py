@@ -35,7 +35,7 @@ RETRY_SECONDS = 60
 MOST_RETRY_SECONDS = 900
 """When an attempt that was not accepted is followed by the next: at first, and at most."""
 MOST_STRIKES = 10
-"""So often may a job be refused while others are accepted, before that is its own fault and no flapping account's."""
+"""How often a job may be refused while others are accepted before it is to blame, and not an account that flaps."""
 
 OURS: dict[type[DarkroomError], Reason] = {
     AwsUnavailableError: Reason.AWS_UNAVAILABLE,

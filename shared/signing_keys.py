@@ -15,7 +15,7 @@ from shared.errors import SigningKeysUnavailableError
 KEYS_MAX_AGE = 24 * 3600
 """Seconds after which fal's keys are to be fetched again (fal docs: webhooks)."""
 KEYS_MAX_STALE = 7 * 24 * 3600
-"""Seconds for which keys serve while no newer ones can be had; after that they count as none."""
+"""Seconds for which keys are used while newer ones cannot be fetched; after that they count as none."""
 KEYS_FETCH_INTERVAL = 300
 """Seconds between two looks for new keys, so that a flood of forged calls causes one look at most."""
 KEYS_FIRST_INTERVAL = 10
@@ -26,7 +26,7 @@ KEYS_SECONDS = 3
 
 
 class SigningKeys:
-    """fal's public keys: the newest that can be had, looked for every five minutes at most, old ones rather than none.
+    """fal's public keys: the newest there are, looked for every five minutes at most, and old ones rather than none.
 
     Two places know them: fal's key server, which is asked first, and what `read` gives of what `keep` was handed, a
     JWKS document and the time of its fetch. Ages are taken without their sign, so that a clock that was set back does
@@ -55,12 +55,12 @@ class SigningKeys:
         """The keys to verify with.
 
         Raises:
-            SigningKeysUnavailableError: none that are young enough are known, and none can be had now.
+            SigningKeysUnavailableError: none that are young enough are known, and none can be fetched now.
         """
         if self._age() > KEYS_MAX_AGE:
             self.refresh()
         if self._age() > KEYS_MAX_STALE:
-            raise SigningKeysUnavailableError("fal's signing keys cannot be had")
+            raise SigningKeysUnavailableError("fal's signing keys cannot be fetched")
         return self._keys
 
     @property
@@ -71,7 +71,7 @@ class SigningKeys:
     def refresh(self) -> bool:
         """Look for newer keys unless that was done just now; True when there are some."""
         now = self._clock()
-        # fal does not sign its tries anew, and they grow stale: without any key five minutes would lose them all.
+        # fal does not re-sign its retries, and they grow stale: without any key five minutes would lose them all.
         interval = KEYS_FETCH_INTERVAL if self._age() <= KEYS_MAX_STALE else KEYS_FIRST_INTERVAL
         if abs(now - self._tried_at) < interval:
             return False

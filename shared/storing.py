@@ -29,7 +29,7 @@ MOST_STORE_SECONDS = 900
 MOST_UNFIT = 5
 """After this many looks, an output that is still not a picture fails the job."""
 PATIENCE = waiting.STORE - waiting.HOUR
-"""So long after an attempt began, the outputs that can be had are stored without the rest: soon fal drops its files."""
+"""Seconds from the start of an attempt until outputs are stored without the missing ones: fal soon deletes its files."""
 MAX_RESULT_BYTES = 100_000
 """The largest result kept with a job; a larger one carries its pictures inside, and is fetched again instead."""
 
@@ -45,7 +45,7 @@ def store(app: App, result: Result, job: Job) -> tuple[JobStatus, dict[str, Any]
     if not urls:
         return fail_unread(result.content, Reason.EMPTY_RESULT, "fal's result names no picture")
     if len(urls) > job.images_asked_for:
-        # Whoever pays for one picture is not sent several: the others are none of ours.
+        # Nobody who pays for one picture is sent several: the others were made for somebody else.
         logger.warning("result has more images than asked for", job_id=job.job_id, images=len(urls))
         urls = dict(list(urls.items())[: job.images_asked_for])
 
@@ -84,7 +84,7 @@ class Trouble(NamedTuple):
 
     @property
     def may_end(self) -> bool:
-        """Whether the output may yet be had."""
+        """Whether the output may still be fetched."""
         return self.reason is not Reason.OUTPUT_REFUSED
 
 

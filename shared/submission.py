@@ -23,7 +23,8 @@ KEY_RESERVE = 16
 class Submission(Record):
     """What a caller asks for, validated.
 
-    `path` stands in the outputs' key for the upload or the owner; `fingerprint` is the same for the same submission.
+    `path` is the part of the outputs' key that names the upload or the owner. `fingerprint` is the same for the same
+    submission.
     """
 
     job_id: str

@@ -37,7 +37,7 @@ class Target:
         """
         attempt, mac = query.get("attempt", ""), query.get("mac", "")
         if not (re.fullmatch(r"[1-9][0-9]{0,5}", attempt) and re.fullmatch(r"[0-9a-f]{64}", mac)):
-            raise InvalidDeliveryError("the URL is none of ours")
+            raise InvalidDeliveryError("the URL was not made here")
         target = cls(job_id=job_id, attempt=int(attempt))
         if not any(hmac.compare_digest(target.mac(mac_key), mac) for mac_key in secret().mac_keys):
             raise InvalidDeliveryError("the MAC does not fit")

@@ -28,7 +28,7 @@ def show_next_steps(stack: DeployedStack, *, is_new: bool) -> None:
     prefix, preset = _example()
     print(f"\nUpload a photo:     aws s3 cp photo.jpg s3://{stack.output('InputsBucket')}/{prefix}   (preset {preset})")
     if is_new and not stack.parameters.get("InputsBucketName"):
-        print("                    in five minutes: so long S3 may take to tell of what lands in a new bucket")
+        print("                    wait five minutes: S3 may take that long to report what lands in a new bucket")
     print(f"Its edit appears:   aws s3 ls --recursive s3://{stack.output('OutputsBucket')}/")
     print(f"What is going on:   {place.command('logs')}")
 

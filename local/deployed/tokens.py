@@ -90,7 +90,7 @@ def revoke_token(stack: DeployedStack, token_id: str | None) -> None:
 
 
 def _change(stack: DeployedStack, change: Callable[[Owners], Owners]) -> None:
-    """Write the tokens anew, and never over what somebody else wrote since they were read.
+    """Write the changed tokens, but never over what somebody else wrote since they were read.
 
     UpdateSecretVersionStage puts a version in force only if RemoveFromVersionId still is the one in force.
 

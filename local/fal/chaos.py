@@ -41,7 +41,7 @@ class Chaos:
         self.follow(ChaosPlan())
 
     def follow(self, plan: ChaosPlan) -> None:
-        """Begin a plan, counting and drawing anew."""
+        """Begin a plan: its counts and its random draws start over."""
         with self._lock:
             self.plan = plan
             self._turn = 0

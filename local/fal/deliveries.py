@@ -162,7 +162,7 @@ class Courier:
             self._schedule.at(delivery.signed_at, lambda: self._workers.do(lambda: self._attempt(request, delivery)))
 
     def _signed(self, request: "Request", delivery: Delivery) -> tuple[dict[str, str], bytes]:
-        """Sign the event, at its first attempt's time or anew for each, and spoil it as it was told."""
+        """Sign the event, at its first attempt's time or again for each, and spoil it as it was told."""
         done = len(delivery.attempts)
         fresh = done and self._settings.retry_signature == "fresh"
         timestamp = int(self._schedule.clock.now() if fresh else delivery.signed_at)

@@ -74,7 +74,7 @@ class InputLoader:
         """Give the image upright and in RGB.
 
         Raises:
-            ModelError: it cannot be had, is too large, or is no image that the model reads.
+            ModelError: it cannot be fetched, is too large, or is no image that the model reads.
         """
         content = self._read(loc, url)
         if len(content) > self._settings.max_input_bytes:

@@ -27,7 +27,7 @@ class Arguments(BaseModel):
     aspect_ratio: AspectRatio | None = None
 
     def inputs(self) -> list[tuple[tuple[str | int, ...], str]]:
-        """Name the input images: where each stands in the body, and its URL."""
+        """Name the input images: the place of each in the body, and its URL."""
         return []
 
 

@@ -68,7 +68,7 @@ class EmulatorSettings(BaseModel):
         default="until_expiry", description="31 retries until the result expires, or the older 10 retries in 2 hours."
     )
     retry_signature: Literal["original", "fresh"] = Field(
-        default="original", description="Whether a retried delivery is signed anew; fal does not say."
+        default="original", description="Whether a retried delivery is signed again; fal does not say."
     )
     jwks: Literal["ok", "down", "slow", "empty", "oversized"] = "ok"
     jwks_slow_seconds: float = Field(default=30.0, ge=0)

@@ -50,7 +50,7 @@ class Emulated(Stack):
         return wait_for(look, f"the end of job {job_id}")
 
     def outputs(self, prefix: str) -> dict[str, bytes]:
-        """What stands in the outputs bucket under a prefix."""
+        """What is in the outputs bucket under a prefix."""
         with closing(session().client("s3", endpoint_url=self.aws_url)) as s3:
             listed = s3.list_objects_v2(Bucket="darkroom-outputs", Prefix=prefix).get("Contents", [])
             keys = [item["Key"] for item in listed]

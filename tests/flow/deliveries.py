@@ -1,4 +1,4 @@
-"""Deliveries that fal made, held back, and made anew with other content and a true signature."""
+"""Deliveries that fal made, held back, and made again with other content and a true signature."""
 
 import json
 from collections.abc import Iterable

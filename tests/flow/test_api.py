@@ -282,7 +282,7 @@ def test_a_job_has_exactly_its_documented_fields(system: Any) -> None:
 
 
 def test_links_point_at_the_outputs_bucket(system: Any) -> None:
-    """A link is presigned, for that one object, has an end, and is made anew for each answer."""
+    """A link is presigned, for that one object, has an end, and is made again for each answer."""
     system.upload(system.put("sketch/größe & 100 %+.png"))
     system.fal.advance(10)
     (job,) = system.jobs()

@@ -50,7 +50,7 @@ def test_a_delivery_before_our_own_note(system: Any, monkeypatch: pytest.MonkeyP
 
 
 def test_outputs_of_an_adopted_request_are_stored_later(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reply lost, then the file host down when the delivery comes: the pictures are stored once they can be had."""
+    """Reply lost, then the file host down when the delivery comes: the pictures are stored once they can be fetched."""
     after_submitting(monkeypatch, fails_with(ReplyLostError("lost")))
     _, job = system.post({"prompt": "p"})
     working = system.app.http

@@ -104,7 +104,7 @@ def test_health_says_when_the_stack_is_not_well_set_up(make_system: Callable[...
 
 
 def test_what_is_no_output_is_not_edited_from_among_them(system: Any) -> None:
-    """An old bucket may hold what is none of ours: no token reaches it, while an owner's outputs are edited further."""
+    """An old bucket may hold objects of others: no token reaches it, while an owner's outputs are edited further."""
     system.put("private.png", bucket="darkroom-outputs")
     body = {"prompt": "x", "image_url": "s3://darkroom-outputs/private.png"}
     status, answer = system.post(body)

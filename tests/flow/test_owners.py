@@ -150,7 +150,7 @@ def test_an_owner_in_a_crowd_of_thousands_is_seen(system: Any, monkeypatch: pyte
     ],
 )
 def test_a_lock_of_an_older_version_is_read(text: str, names: set[str]) -> None:
-    """What stands in the table while functions are updated is understood: it was everybody's."""
+    """What is in the table while functions are updated is understood: it was everybody's."""
     assert State.model_validate_json(text).locks.keys() == names
 
 

@@ -66,7 +66,7 @@ def test_a_long_outage_of_fal_s_reads_loses_nothing(system: Any) -> None:
 
 
 def test_an_old_delivery_about_a_job_that_waits_for_it(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """fal may not sign its later tries anew; where no other word ever came of an attempt, an old one is taken."""
+    """fal may not re-sign its retries; where no other word ever came of an attempt, an old one is taken."""
     job_id, delivery = unanswered(system, monkeypatch, ReplyLostError("lost"))
     system.fal.advance(400)
     assert system.call_back(*delivery) == 200
@@ -87,7 +87,7 @@ def test_an_old_delivery_about_a_job_that_knows_its_request(system: Any) -> None
 
 
 def test_a_request_is_known_before_its_result_is_fetched(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reply lost, delivery without payload, result not to be had: the request's id is kept, and asked for later."""
+    """Reply lost, delivery without payload, result not available: the request's id is kept, and asked for later."""
     job_id, delivery = unanswered(system, monkeypatch, ReplyLostError("lost"), Script(payload_error=True))
     with answering(system, 502):
         assert system.call_back(*delivery) == 503

@@ -60,7 +60,7 @@ def test_each_refusal_of_the_account_parks(system: Any, gate: Lock, status: int)
     gate.status = status
     answers = [system.post({"prompt": "p"}) for _ in range(3)]
     assert [(code, job["status"], job["reason"]) for code, job in answers] == [(202, "accepted", "provider_locked")] * 3
-    # A 401 is tried once more with the key read anew.
+    # A 401 is tried once more with the key read again.
     assert gate.answers == [401, 401] if status == 401 else [status]
 
 
@@ -81,7 +81,7 @@ def test_a_lock_ends_after_several_accepted_probes(system: Any, gate: Lock) -> N
 
 
 def test_one_accepted_request_does_not_end_a_lock(system: Any, gate: Lock) -> None:
-    """After an unlock one request may pass before the next is refused: the count begins anew."""
+    """After an unlock one request may pass before the next is refused: the count starts over."""
     gate.status = 403
     for _ in range(8):
         system.post({"prompt": "p"})
@@ -266,7 +266,7 @@ def test_an_outage_that_parked_nothing_is_over_by_itself(system: Any, gate: Lock
 
 
 def test_one_failure_after_an_outage_is_one_failure(system: Any, gate: Lock) -> None:
-    """A container that saw the run of failures which opened the breaker begins to count anew."""
+    """A container that saw the run of failures which opened the breaker starts its count over."""
     gate.status = 500
     for _ in range(FAILURES_TO_OPEN):
         system.post({"prompt": "p"})

@@ -141,7 +141,7 @@ def test_a_loss_is_counted_once(system: Any, counted: Counted) -> None:
 
 
 def test_a_result_that_fits_no_request_is_counted_once(system: Any, counted: Counted) -> None:
-    """fal delivers it again and again, as 404 is no 2xx: it is one picture. A stranger's is none of ours."""
+    """fal delivers it again and again, as 404 is no 2xx: it is one picture. A stranger's does not count."""
     _, delivery = finished(system)
     other = json.loads(delivery[2]) | {"request_id": "y" * 36, "gateway_request_id": "y" * 36}
     assert system.call_back(*signed(system, delivery, other, request_id="y" * 36)) == 404

@@ -22,7 +22,7 @@ SCHEDULES = 200
 
 @cache
 def template_text() -> str:
-    """The template as it stands in the repository."""
+    """The template as it is in the repository."""
     return TEMPLATE_FILE.read_text(encoding="utf-8")
 
 

@@ -102,7 +102,7 @@ def test_outputs_of_a_shared_bucket_never_reach_the_queue() -> None:
 
 
 def test_buckets_keep_old_versions(template: Template) -> None:
-    """A picture that was overwritten can be had back, and the event names its version."""
+    """A picture that was overwritten can be restored, and the event names its version."""
     create_stack(template)
     with closing(session().client("s3")) as s3:
         made = [s3.put_object(Bucket="darkroom-inputs", Key="sketch/a.jpg", Body=body) for body in (b"1", b"2")]

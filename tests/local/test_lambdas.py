@@ -90,7 +90,7 @@ def test_a_container_is_used_again(lambdas: Lambdas) -> None:
 
 
 def test_prints_go_to_the_log(lambdas: Lambdas, log: Path) -> None:
-    """What a handler prints stands in the log, with a report of the invocation."""
+    """What a handler prints is in the log, with a report of the invocation."""
     lambdas.invoke("echo", {})
     text = log.read_text()
     assert "a handler prints" in text
@@ -98,7 +98,7 @@ def test_prints_go_to_the_log(lambdas: Lambdas, log: Path) -> None:
 
 
 def test_an_exception_becomes_lambdas_error(lambdas: Lambdas, log: Path) -> None:
-    """A handler's exception comes back as type and message, and its traceback stands in the log."""
+    """A handler's exception comes back as type and message, and its traceback is in the log."""
     with pytest.raises(FunctionError) as caught:
         lambdas.invoke("fail", {})
     assert caught.value.payload() == {"errorType": "ValueError", "errorMessage": "no such thing"}

@@ -137,7 +137,7 @@ def test_a_bucket_s_own_cors_is_not_told(stack: Stack) -> None:
 
 @pytest.mark.parametrize("port", LOOKS)
 def test_the_body_of_a_refused_call_is_not_the_next_call(stack: Stack, port: str) -> None:
-    """What stands in the body of a refused call is no call, on a connection that could carry more than one."""
+    """What is in the body of a refused call is no call, on a connection that could carry more than one."""
     hidden = b"POST /emulator/scripts HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 13\r\n\r\n" + b'{"seed": 666}'
     answer = ask(url_of(stack, port) + LOOKS[port], *ATTEMPTS["text that is posted"], hidden)
     assert answer.status == 403

@@ -1,4 +1,4 @@
-"""Mistakes with rows near the limit, and with results whose pictures cannot be had.
+"""Mistakes with rows near the limit, and with results whose pictures cannot be fetched.
 
 Each is one that somebody could make in good faith, and stands for a rule that the code keeps.
 """

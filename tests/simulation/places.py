@@ -1,4 +1,4 @@
-"""What must hold of results whose pictures cannot be had, or not yet: they are counted, and their URLs are kept."""
+"""What must hold of results whose pictures cannot be fetched, or not yet: they are counted, and their URLs are kept."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any

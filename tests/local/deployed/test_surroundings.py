@@ -74,6 +74,6 @@ def test_buckets_that_will_not_do(account: Cloud) -> None:
 def test_a_new_bucket_needs_five_minutes(stack: DeployedStack, capsys: pytest.CaptureFixture[str]) -> None:
     """After the first deploy the upload's line says from when on; after later ones it does not."""
     show_next_steps(stack, is_new=True)
-    assert "in five minutes" in capsys.readouterr().out
+    assert "wait five minutes" in capsys.readouterr().out
     show_next_steps(stack, is_new=False)
-    assert "in five minutes" not in capsys.readouterr().out
+    assert "wait five minutes" not in capsys.readouterr().out

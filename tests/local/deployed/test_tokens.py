@@ -23,7 +23,7 @@ def shown(output: str) -> str:
 
 
 def owner_by(token: str, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> str | None:
-    """Whom the real authorizer, started anew, takes the holder of a token for."""
+    """Whom the real authorizer, freshly started, takes the holder of a token for."""
     app = App(Settings.from_environment(SETTINGS), client=cloud.client)
     monkeypatch.setattr(authorize, "app", lambda: app)
     answer = authorize.handler({"headers": {"authorization": f"Bearer {token}"}}, Context())  # type: ignore[arg-type] # stands in for Lambda's

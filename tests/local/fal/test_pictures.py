@@ -85,7 +85,7 @@ def test_a_private_input_can_be_refused(fal: "Fal") -> None:
 
 
 def test_an_input_over_the_limit_is_too_large(fal: "Fal") -> None:
-    """The limit is 50 MiB and stands in the context."""
+    """The limit is 50 MiB, and the context has it."""
     assert fal.emulator.settings.max_input_bytes == 50 * 1024 * 1024
     fal.set(max_input_bytes=100)
     fault = refusal(fal, PHOTO)
@@ -106,7 +106,7 @@ def test_a_data_uri_is_an_input(fal: "Fal", photo: bytes) -> None:
 
 @pytest.mark.parametrize("uri", ["data:image/png;base64", "data:image/png;base64,@@"])
 def test_a_broken_data_uri_is_a_download_error(fal: "Fal", uri: str) -> None:
-    """There are no bytes to be had from it."""
+    """It gives no bytes."""
     assert refusal(fal, uri)["type"] == "file_download_error"
 
 

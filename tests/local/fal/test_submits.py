@@ -32,7 +32,7 @@ def test_a_submit_is_answered_with_eight_fields(fal: "Fal") -> None:
 
 
 def test_urls_are_on_the_callers_own_host(fal: "Fal") -> None:
-    """Whatever name the caller used stands in the URLs it gets back."""
+    """Whatever name the caller used is in the URLs that it gets back."""
     job = fal.submit(headers={"Host": "fal.test:9000"})
     assert job["response_url"].startswith("http://fal.test:9000/fal-ai/flux-pro/requests/")
 

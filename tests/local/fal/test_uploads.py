@@ -102,7 +102,7 @@ def test_what_was_uploaded_is_an_input(fal: "Fal", token: dict[str, str], photo:
 
 
 def test_parts_are_put_where_the_caller_was_told(fal: "Fal") -> None:
-    """fal's JavaScript client has no token: the address is the permission, and each part's ETag stands in the body."""
+    """fal's JavaScript client has no token: the address is the permission, and each part's ETag is in the body."""
     given = {"file_name": "a.png", "content_type": "image/png"}
     told = fal.http.post("/storage/upload/initiate-multipart?storage_type=fal-cdn-v3", json=given).json()
     nobody = {"Authorization": ""}
