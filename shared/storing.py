@@ -29,7 +29,7 @@ MOST_STORE_SECONDS = 900
 MOST_UNFIT = 5
 """After this many looks, an output that is still not a picture fails the job."""
 PATIENCE = waiting.STORE - waiting.HOUR
-"""Seconds from the start of an attempt until outputs are stored without the missing ones: fal soon deletes its files."""
+"""Seconds from the start of an attempt until outputs are stored without the missing ones: fal deletes them soon."""
 MAX_RESULT_BYTES = 100_000
 """The largest result kept with a job; a larger one carries its pictures inside, and is fetched again instead."""
 

@@ -162,7 +162,7 @@ ANSWERS: dict[str, tuple[str, str, bytes]] = {
 
 @pytest.mark.long
 def test_an_output_that_is_no_picture_is_never_stored(system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What must not be fetched fails the job; what cannot be fetched now, or is no picture, is tried again, and fails too."""
+    """What must not be fetched fails the job; what cannot be now, or is no picture, is tried again, and fails too."""
     ids: list[str] = []
     asked: list[str] = []
     for name, answer in ANSWERS.items():

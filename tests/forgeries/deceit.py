@@ -175,7 +175,7 @@ def confuse_algorithm(rng: Random, call: Call, _: Call) -> Call:
 
 
 def shift_lines(rng: Random, call: Call, _: Call) -> Call:
-    """What is signed is lines: they are shared out among the headers differently, also where fal has signed a newline."""
+    """What is signed is lines: they are shared out among the headers differently, also if fal has signed a newline."""
     request_id, user_id, timestamp = call.texts
     place = rng.randrange(1, len(request_id))
     doubled = call.signed(X_Fal_Webhook_Request_Id=f"{request_id}\n{user_id}")
