@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 
 from local.artifact import ArtifactError, Python, build, install_wheels, runtime_version
-from local.template_reader import load_template
 from local.settings import ROOT
+from local.template_reader import load_template
 
 MACHINE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
 RUNS = 7
