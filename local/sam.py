@@ -51,6 +51,7 @@ class Sam:
         folder = self._ending.enter_context(tempfile.TemporaryDirectory(prefix="darkroom-"))
         self._file = write_template(template, Path(folder))
         # Beside what is built, for commands of the user's own.
+        FOR_PLAIN_SAM.parent.mkdir(parents=True, exist_ok=True)
         FOR_PLAIN_SAM.write_bytes(self._file.read_bytes())
         self._ending.callback(FOR_PLAIN_SAM.unlink, missing_ok=True)
         # Events wait here as long as the container is busy.
