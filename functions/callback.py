@@ -18,10 +18,10 @@ from shared.errors import (
     StatusConflictError,
     UnreadableError,
 )
-from shared.observability import count, logger, metrics
+from shared.observability import CALL, count, logger, metrics
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(correlation_id_path=CALL)
 @metrics.log_metrics
 @event_source(data_class=APIGatewayProxyEventV2)
 def handler(event: APIGatewayProxyEventV2, context: LambdaContext) -> dict[str, Any]:

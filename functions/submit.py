@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shared.api import answer, make_resolver, owner_of, raw_body, read_query
 from shared.app import app, time_left
 from shared.errors import UploadSkippedError, UploadUnmatchedError
-from shared.observability import count, logger, metrics
+from shared.observability import CALL, count, logger, metrics
 from shared.posting import post_job
 from shared.reading import view
 from shared.upload_events import MalformedEventError, read_uploads
@@ -78,14 +78,15 @@ def _submit_uploads(body: str, context: LambdaContext) -> None:
 @resolver.post("/jobs")
 def _post_job() -> Response[Any]:
     event = resolver.current_event
+    owner = owner_of(event)
     read_query(event)
     key = event.headers.get("idempotency-key")
-    job = post_job(app(), owner_of(event), raw_body(event), key, time_left(resolver.lambda_context))
+    job = post_job(app(), owner, raw_body(event), key, time_left(resolver.lambda_context))
     count("JobPosted")
     return answer(HTTPStatus.ACCEPTED, view(app(), job), Location=f"/jobs/{job.job_id}")
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(correlation_id_path=CALL)
 @metrics.log_metrics
 def from_api(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer POST /jobs: 202 with the job, or a problem that names the field."""

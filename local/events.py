@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local.resources import Function, Route, Template
+from local.resources import Function, Template
 from local.settings import ROOT, LocalError
 
 FOLDER = ROOT / "events"
@@ -96,9 +96,5 @@ def _starts(template: Template, name: str, function: Function, event: Mapping[st
         return bool(rules & {schedule.name for schedule in function.schedules})
     if event.get("type") == "REQUEST":
         routes = [route for other in template.functions.values() for route in other.routes]
-        return (event.get("routeKey"), name) in {(_key(route), route.authorizer) for route in routes}
-    return event.get("routeKey") in {_key(route) for route in function.routes}
-
-
-def _key(route: Route) -> str:
-    return f"{route.method} {route.path}"
+        return (event.get("routeKey"), name) in {(route.key, route.authorizer) for route in routes}
+    return event.get("routeKey") in {route.key for route in function.routes}

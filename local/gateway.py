@@ -39,6 +39,8 @@ class Target:
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
         """The path's parameters if the request is this route's."""
+        if self.route.is_default:
+            return {}
         if self.route.method not in {method, "ANY"}:
             return None
         pattern = re.sub(r"\\\{(\w+)\\\+\\\}", r"(?P<\1>.+)", re.escape(self.route.path))
@@ -46,10 +48,9 @@ class Target:
         found = re.fullmatch(pattern, path)
         return found and found.groupdict()
 
-    @property
-    def key(self) -> str:
-        """The route as API Gateway writes it."""
-        return f"{self.route.method} {self.route.path}"
+
+def _rank(target: Target) -> tuple[bool, bool, int]:
+    return target.route.is_default, target.route.method == "ANY", target.route.path.count("{")
 
 
 class Gateway:
@@ -57,8 +58,8 @@ class Gateway:
 
     def __init__(self, functions: Mapping[str, Function], invoke: Invoke) -> None:
         targets = [Target(route, name) for name, function in functions.items() for route in function.routes]
-        # A fixed path wins over one with parameters (API Gateway docs: routing).
-        self._targets = sorted(targets, key=lambda target: (target.route.method == "ANY", target.route.path.count("{")))
+        # A fixed path wins over one with parameters, and $default takes what is left (API Gateway docs: routing).
+        self._targets = sorted(targets, key=_rank)
         self._functions = functions
         self._invoke = invoke
 
@@ -66,19 +67,22 @@ class Gateway:
         """Answer one request, as WSGI has it."""
         request = Request(environ)
         request.max_content_length = MAX_BODY
-        return self.respond(request)(environ, start_response)
+        call_id = uuid.uuid4().hex[:15] + "="
+        response = self.respond(request, call_id)
+        response.headers["apigw-requestid"] = call_id
+        return response(environ, start_response)
 
-    def respond(self, request: Request) -> Response:
+    def respond(self, request: Request, call_id: str) -> Response:
         """Answer one request."""
         for target in self._targets:
             parameters = target.match(request.method, request.path)
             if parameters is not None:
-                return self._call(request, target, parameters)
+                return self._call(request, target, parameters, call_id)
         return _message(404, "Not Found")
 
-    def _call(self, request: Request, target: Target, parameters: dict[str, str]) -> Response:
+    def _call(self, request: Request, target: Target, parameters: dict[str, str], call_id: str) -> Response:
         try:
-            event = make_event(request, target, parameters)
+            event = make_event(request, target, parameters, call_id)
             if target.route.authorizer:
                 refusal = self._authorize(target, event)
                 if refusal is not None:
@@ -91,8 +95,6 @@ class Gateway:
 
     def _authorize(self, target: Target, event: dict[str, Any]) -> Response | None:
         """Ask the authorizer; what it tells of the caller goes into the event. A response is a refusal."""
-        if not event["headers"].get("authorization"):
-            return _message(401, "Unauthorized")
         name = str(target.route.authorizer)
         question = {key: value for key, value in event.items() if key not in {"body", "isBase64Encoded"}}
         answer = self._invoke(
@@ -101,7 +103,7 @@ class Gateway:
             | {
                 "type": "REQUEST",
                 "routeArn": f"{API_ARN}/$default/{target.route.method}{target.route.path}",
-                "identitySource": [event["headers"]["authorization"]],
+                "identitySource": [target.route.key],
             },
         )
         if not isinstance(answer, dict) or not isinstance(answer.get("isAuthorized"), bool):
@@ -112,7 +114,7 @@ class Gateway:
         return None
 
 
-def make_event(request: Request, target: Target, parameters: dict[str, str]) -> dict[str, Any]:
+def make_event(request: Request, target: Target, parameters: dict[str, str], call_id: str) -> dict[str, Any]:
     """The event that a request becomes.
 
     Raises:
@@ -124,7 +126,7 @@ def make_event(request: Request, target: Target, parameters: dict[str, str]) -> 
     query = request.query_string.decode("latin-1")
     event: dict[str, Any] = {
         "version": "2.0",
-        "routeKey": target.key,
+        "routeKey": target.route.key,
         # The HTTP API decodes the path, unlike the REST API.
         "rawPath": request.path,
         "rawQueryString": query,
@@ -146,8 +148,8 @@ def make_event(request: Request, target: Target, parameters: dict[str, str]) -> 
                 "sourceIp": request.remote_addr or "127.0.0.1",
                 "userAgent": headers.get("user-agent", ""),
             },
-            "requestId": uuid.uuid4().hex[:16],
-            "routeKey": target.key,
+            "requestId": call_id,
+            "routeKey": target.route.key,
             "stage": "$default",
             "time": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
             "timeEpoch": int(now * 1000),

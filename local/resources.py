@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+DEFAULT_ROUTE = "$default"
+
 
 @dataclass(frozen=True)
 class Route:
@@ -11,6 +13,16 @@ class Route:
     method: str
     path: str
     authorizer: str | None
+
+    @property
+    def key(self) -> str:
+        """The route as API Gateway writes it."""
+        return self.path if self.is_default else f"{self.method} {self.path}"
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it takes what no other route is for."""
+        return self.path == DEFAULT_ROUTE
 
 
 @dataclass(frozen=True)

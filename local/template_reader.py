@@ -7,9 +7,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from local.resources import Bucket, Function, Queue, QueueSource, Route, Rule, Schedule, Secret, Table, Template
+from local.resources import (
+    DEFAULT_ROUTE,
+    Bucket,
+    Function,
+    Queue,
+    QueueSource,
+    Route,
+    Rule,
+    Schedule,
+    Secret,
+    Table,
+    Template,
+)
 from local.template import TEMPLATE_FILE, Resolver, TemplateError, read_yaml
 
+ASKED_ALWAYS = {"Context": ["routeKey"], "ReauthorizeEvery": 0}
+"""An authorizer's identity that each call has, and nothing is remembered of."""
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
 
@@ -94,11 +108,17 @@ class _Reader:
         auth = self._resources[self._api()].get("Properties", {}).get("Auth", {})
         chosen = properties.get("Auth", {}).get("Authorizer", auth.get("DefaultAuthorizer", "NONE"))
         function = None
+        path = properties.get("Path", DEFAULT_ROUTE)
         if chosen != "NONE":
-            if chosen not in auth.get("Authorizers", {}):
-                raise TemplateError(f"{properties['Path']}: there is no authorizer {chosen}")
-            function = self._function_of(self._resolver.resolve(auth["Authorizers"][chosen]["FunctionArn"]))
-        return Route(method=properties["Method"].upper(), path=properties["Path"], authorizer=function)
+            authorizer = auth.get("Authorizers", {}).get(chosen)
+            if authorizer is None:
+                raise TemplateError(f"{path}: there is no authorizer {chosen}")
+            if authorizer.get("Identity") != ASKED_ALWAYS:
+                raise TemplateError(
+                    f"{chosen}: the local stack asks authorizers of each call: Identity: {ASKED_ALWAYS}"
+                )
+            function = self._function_of(self._resolver.resolve(authorizer["FunctionArn"]))
+        return Route(method=properties.get("Method", "ANY").upper(), path=path, authorizer=function)
 
     def _api(self) -> str:
         apis = [name for name, resource in self._resources.items() if resource["Type"] == "AWS::Serverless::HttpApi"]

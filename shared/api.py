@@ -3,47 +3,88 @@
 import base64
 import difflib
 import json
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
-from shared.errors import AwsUnavailableError, InvalidSubmissionError, JobNotFoundError, TooManyOpenJobsError
+from shared.errors import (
+    AwsUnavailableError,
+    InvalidSubmissionError,
+    JobNotFoundError,
+    KeyReusedError,
+    TooManyOpenJobsError,
+    UnauthenticatedError,
+)
+
+TOKENS_UNREAD = "tokens_unread"
+"""What `authorize` tells of a call whose token could not be looked up."""
+
+
+class Problem(StrEnum):
+    """The kinds of problems, which clients may tell apart by `type`: none is ever renamed."""
+
+    UNAUTHENTICATED = "unauthenticated"
+    INVALID_SUBMISSION = "invalid-submission"
+    KEY_REUSED = "key-reused"
+    JOB_NOT_FOUND = "job-not-found"
+    ROUTE_NOT_FOUND = "route-not-found"
+    TOO_MANY_OPEN_JOBS = "too-many-open-jobs"
+    UNAVAILABLE = "unavailable"
+    MISCONFIGURED = "misconfigured"
+
+
+STATUS = {
+    Problem.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    Problem.INVALID_SUBMISSION: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Problem.KEY_REUSED: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Problem.JOB_NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Problem.ROUTE_NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Problem.TOO_MANY_OPEN_JOBS: HTTPStatus.TOO_MANY_REQUESTS,
+    Problem.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    Problem.MISCONFIGURED: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+ANSWERED = [
+    UnauthenticatedError,
+    InvalidSubmissionError,
+    JobNotFoundError,
+    NotFoundError,
+    TooManyOpenJobsError,
+    AwsUnavailableError,
+]
 
 
 def make_resolver() -> APIGatewayHttpResolver:
     """A resolver that answers Darkroom's errors as problems."""
     resolver = APIGatewayHttpResolver()
-    resolver.exception_handler(InvalidSubmissionError)(_answer_invalid)
-    resolver.exception_handler(JobNotFoundError)(_answer_no_job)
-    resolver.exception_handler(NotFoundError)(_answer_no_route)
-    resolver.exception_handler(AwsUnavailableError)(_answer_later)
-    resolver.exception_handler(TooManyOpenJobsError)(_answer_too_many)
+    resolver.exception_handler(ANSWERED)(lambda error: _answer_error(resolver.current_event, error))
     return resolver
 
 
-def _answer_invalid(error: InvalidSubmissionError) -> Response[Any]:
-    faults = [{"field": field, "message": message} for field, message in error.faults.items()]
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), errors=faults)
-
-
-def _answer_no_job(error: JobNotFoundError) -> Response[Any]:
-    return problem(HTTPStatus.NOT_FOUND, f"there is no job {error}")
-
-
-def _answer_no_route(_: NotFoundError) -> Response[Any]:
-    return problem(HTTPStatus.NOT_FOUND, "there is no such route")
-
-
-def _answer_later(error: AwsUnavailableError) -> Response[Any]:
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-
-
-def _answer_too_many(error: TooManyOpenJobsError) -> Response[Any]:
-    answered = problem(HTTPStatus.TOO_MANY_REQUESTS, str(error))
-    answered.headers["Retry-After"] = str(error.retry_after)
+def _answer_error(event: APIGatewayProxyEventV2, error: Exception) -> Response[Any]:
+    match error:
+        case UnauthenticatedError():
+            # RFC 6750: what was wrong is said to those who tried.
+            fault = ', error="invalid_token"' if error.has_token else ""
+            answered = problem(event, Problem.UNAUTHENTICATED, str(error))
+            answered.headers["WWW-Authenticate"] = f'Bearer realm="darkroom"{fault}'
+        case InvalidSubmissionError():
+            kind = Problem.KEY_REUSED if isinstance(error, KeyReusedError) else Problem.INVALID_SUBMISSION
+            faults = [{"field": field, "message": message} for field, message in error.faults.items()]
+            answered = problem(event, kind, str(error), errors=faults)
+        case JobNotFoundError():
+            answered = problem(event, Problem.JOB_NOT_FOUND, f"there is no job {error}")
+        case TooManyOpenJobsError():
+            answered = problem(event, Problem.TOO_MANY_OPEN_JOBS, str(error))
+            answered.headers["Retry-After"] = str(error.retry_after)
+        case AwsUnavailableError():
+            answered = problem(event, Problem.UNAVAILABLE, str(error))
+        case _:
+            answered = problem(event, Problem.ROUTE_NOT_FOUND, f"there is no route {event.http_method} {event.path}")
     return answered
 
 
@@ -67,10 +108,20 @@ def _name_known(name: str, known: tuple[str, ...]) -> str:
     return f"unknown query parameter{hint}"
 
 
-def problem(status: HTTPStatus, detail: str, **more: Any) -> Response[Any]:
-    """An error as RFC 9457 has it; `title` is the status's own phrase and `detail` says what was wrong this time."""
-    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, **more}
-    return answer(status, body, content_type="application/problem+json")
+def problem(event: APIGatewayProxyEventV2, kind: Problem, detail: str, **more: Any) -> Response[Any]:
+    """An error as RFC 9457 has it: `type` says what kind, `detail` what was wrong this time, `instance` in which call.
+
+    `instance` ends with API Gateway's id of the call, which is also in the header `apigw-requestid` and in the log.
+    """
+    body = {
+        "type": f"urn:darkroom:problem:{kind}",
+        "title": kind.replace("-", " ").capitalize(),
+        "status": STATUS[kind].value,
+        "detail": detail,
+        "instance": f"urn:darkroom:call:{quote(event.request_context.request_id, safe='')}",
+        **more,
+    }
+    return answer(STATUS[kind], body, content_type="application/problem+json")
 
 
 def answer(
@@ -86,8 +137,19 @@ def answer(
 
 
 def owner_of(event: APIGatewayProxyEventV2) -> str:
-    """The owner that `authorize` found for the call's token."""
-    return str(event.request_context.authorizer.get_lambda["owner"])
+    """The owner that `authorize` found for the call's token.
+
+    Raises:
+        UnauthenticatedError: it is nobody's.
+        AwsUnavailableError: the token could not be looked up.
+    """
+    told = event.request_context.authorizer.get_lambda
+    if told.get(TOKENS_UNREAD):
+        raise AwsUnavailableError("the token cannot be looked up now")
+    owner = told.get("owner")
+    if not owner:
+        raise UnauthenticatedError(has_token="authorization" in event.headers)
+    return str(owner)
 
 
 def raw_body(event: APIGatewayProxyEventV2) -> bytes:

@@ -3,6 +3,7 @@
 DarkroomError
 ├── InvalidSubmissionError     theirs: 422, names the fields
 │   └── KeyReusedError         an Idempotency-Key came again with another body
+├── UnauthenticatedError       theirs: 401, without a token that is somebody's
 ├── JobNotFoundError           theirs: 404
 ├── StatusConflictError        another writer moved the job first; carries the job as it is
 ├── InvalidDeliveryError       theirs: a webhook call that is not fal's word about this job
@@ -61,6 +62,18 @@ class KeyReusedError(InvalidSubmissionError):
 
     def __init__(self) -> None:
         super().__init__({"Idempotency-Key": "this key was used with another body"})
+
+
+class UnauthenticatedError(DarkroomError):
+    """The call has no token (`has_token`), or one that is nobody's."""
+
+    def __init__(self, *, has_token: bool) -> None:
+        super().__init__(
+            "this token is nobody's; perhaps it was taken back"
+            if has_token
+            else "this route wants the header `Authorization: Bearer <token>`"
+        )
+        self.has_token = has_token
 
 
 class JobNotFoundError(DarkroomError):

@@ -35,6 +35,8 @@ def to_line(record: dict[str, Any]) -> str:
 # Their service is the stack's name, from POWERTOOLS_SERVICE_NAME, so that two stacks do not add up.
 logger = Logger(json_serializer=to_line)
 metrics = Metrics(namespace="Darkroom")
+CALL = "requestContext.requestId"
+"""Where an event has API Gateway's id of the call, which is the correlation id of all lines about it."""
 _counting = threading.Lock()
 
 

@@ -139,9 +139,16 @@ class System:
         return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
 
     def http(
-        self, method: str, url: str, *, owner: str | None = "shop", body: bytes = b"", **headers: str
+        self,
+        method: str,
+        url: str,
+        *,
+        owner: str = "shop",
+        authorizer: dict[str, Any] | None = None,
+        body: bytes = b"",
+        **headers: str,
     ) -> dict[str, Any]:
-        """Call the API as API Gateway would call its functions."""
+        """Call the API as API Gateway would call its functions; `authorizer`: what that told, if not the owner."""
         parts = urlsplit(url)
         event: dict[str, Any] = {
             "version": "2.0",
@@ -150,12 +157,15 @@ class System:
             "rawQueryString": parts.query,
             "headers": {name.lower().replace("_", "-"): value for name, value in headers.items()},
             "queryStringParameters": dict(parse_qsl(parts.query, keep_blank_values=True)),
-            "requestContext": {"http": {"method": method, "path": parts.path}, "stage": "$default"},
+            "requestContext": {
+                "http": {"method": method, "path": parts.path},
+                "requestId": "JKJaXmPLvHcESHA=",
+                "stage": "$default",
+            },
             "body": body.decode() if body else None,
             "isBase64Encoded": False,
         }
-        if owner:
-            event["requestContext"]["authorizer"] = {"lambda": {"owner": owner}}
+        event["requestContext"]["authorizer"] = {"lambda": authorizer or {"owner": owner}}
         handler = submit.from_api if method == "POST" else jobs.handler
         answer: dict[str, Any] = handler(event, self.context)
         return answer
@@ -163,7 +173,9 @@ class System:
     def post(self, body: Any, *, owner: str = "shop", **headers: str) -> tuple[int, dict[str, Any]]:
         """POST /jobs, and give status and JSON of the answer."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        answer = self.http("POST", "/jobs", owner=owner, body=content, content_type="application/json", **headers)
+        answer = self.http(
+            "POST", "/jobs", owner=owner, authorizer=None, body=content, content_type="application/json", **headers
+        )
         return answer["statusCode"], json.loads(answer["body"])
 
     def get(self, path: str, *, owner: str = "shop") -> tuple[int, dict[str, Any]]:

@@ -147,7 +147,7 @@ def test_another_owner_s_job_is_not_there(system: Any) -> None:
     answers = [system.get(f"/jobs/{job_id}", owner="other") for job_id in (job["job_id"], "0" * 32)]
     for (status, problem), job_id in zip(answers, (job["job_id"], "0" * 32), strict=True):
         assert status == problem["status"] == 404
-        assert set(problem) <= {"type", "title", "status", "detail", "errors"}
+        assert set(problem) <= {"type", "title", "status", "detail", "instance"}
         assert problem["detail"].replace(job_id, "") == answers[0][1]["detail"].replace(job["job_id"], "")
     for wrong in ("x", job["job_id"].upper(), job["job_id"][:-1], f"{job['job_id']}0", "k" * 3000, "%00", "a%2Fb"):
         assert system.get(f"/jobs/{wrong}")[0] == 404
@@ -252,7 +252,7 @@ def test_unknown_routes(system: Any) -> None:
         assert answer["headers"]["Content-Type"] == "application/problem+json"
         problem = json.loads(answer["body"])
         assert problem["status"] == answer["statusCode"]
-        assert {"type", "title", "detail"} <= set(problem)
+        assert {"type", "title", "detail", "instance"} <= set(problem)
     assert len(system.rows()) == 1
 
 

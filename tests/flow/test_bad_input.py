@@ -178,7 +178,7 @@ def complaint(answer: dict[str, Any], fields: set[str], status: int = 422) -> st
     if answer["headers"].get("Content-Type") != "application/problem+json":
         return f"content type {answer['headers'].get('Content-Type')}"
     problem = json.loads(answer["body"])
-    if set(problem) != {"type", "title", "status", "detail", "errors"} or problem["status"] != status:
+    if set(problem) != {"type", "title", "status", "detail", "instance", "errors"} or problem["status"] != status:
         return f"no problem: {problem}"
     if any(set(error) != {"field", "message"} or not error["message"] for error in problem["errors"]):
         return f"errors {problem['errors']}"
@@ -359,6 +359,7 @@ def test_base64_and_bytes_that_are_no_text(system: Any) -> None:
             "headers": {"content-type": "application/json"},
             "requestContext": {
                 "http": {"method": "POST", "path": "/jobs"},
+                "requestId": "JKJaXmPLvHcESHA=",
                 "stage": "$default",
                 "authorizer": {"lambda": {"owner": "shop"}},
             },

@@ -187,7 +187,7 @@ def test_trouble_with_s3_is_a_503(system: Any, monkeypatch: pytest.MonkeyPatch) 
     system.put("a.png")
     monkeypatch.setattr(Images, "check_input", lambda *_: fails_with(AwsUnavailableError("SlowDown"))())
     answer = system.http("POST", "/jobs", body=b'{"prompt": "p", "image_url": "a.png"}')
-    assert (answer["statusCode"], json.loads(answer["body"])["title"]) == (503, "Service Unavailable")
+    assert (answer["statusCode"], json.loads(answer["body"])["title"]) == (503, "Unavailable")
     assert (system.rows(), system.requests()) == ([], [])
 
 

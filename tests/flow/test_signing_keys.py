@@ -84,6 +84,7 @@ def test_the_row_is_no_job(system: Any) -> None:
         "pathParameters": {"job_id": ROW},
         "requestContext": {
             "http": {"method": "GET", "path": f"/jobs/{ROW}"},
+            "requestId": "JKJaXmPLvHcESHA=",
             "authorizer": {"lambda": {"owner": "shop"}},
             "stage": "$default",
         },

@@ -57,7 +57,7 @@ def test_the_api_s_events(system: Any) -> None:
 
 def test_the_authorizer_s_event(system: Any) -> None:
     """The token of the file is nobody's in this system."""
-    assert authorize.handler(read("authorize"), system.context)["isAuthorized"] is False
+    assert authorize.handler(read("authorize"), system.context)["context"] == {"owner": ""}
 
 
 def test_the_clock_s_event(system: Any) -> None:

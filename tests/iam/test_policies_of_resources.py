@@ -32,8 +32,8 @@ def test_each_function_is_open_to_what_starts_it(content: dict[str, Any]) -> Non
     stack, wanted = Stack(content, {}), set()
     for function in load_template().functions.values():
         for route in function.routes:
-            path = re.sub(r"\{[^}]*\}", "*", route.path)
-            wanted.add((function.name, "apigateway.amazonaws.com", f"{API}/*/{route.method}{path}"))
+            path = "*" if route.is_default else route.method + re.sub(r"\{[^}]*\}", "*", route.path)
+            wanted.add((function.name, "apigateway.amazonaws.com", f"{API}/*/{path}"))
             if route.authorizer:
                 authorizer = load_template().functions[route.authorizer]
                 wanted.add((authorizer.name, "apigateway.amazonaws.com", f"{API}/authorizers/*"))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -290,9 +291,15 @@ def post_words(running: Running) -> dict[str, Any]:
 
 
 def test_who_may_call(running: Running) -> None:
-    """Without token 401, with a wrong one 403, and health needs none."""
-    assert running.get("/jobs", Accept="*/*").status_code == 401
-    assert running.get("/jobs", Authorization="Bearer wrong").status_code == 403
+    """Without a token, or with a wrong one, 401 as a problem that says so; health needs none."""
+    for headers, fault in (({"Accept": "*/*"}, ""), ({"Authorization": "Bearer wrong"}, ', error="invalid_token"')):
+        answer = running.get("/jobs", **headers)
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"] == f'Bearer realm="darkroom"{fault}'
+        problem = answer.json()
+        assert problem["type"] == "urn:darkroom:problem:unauthenticated"
+        assert unquote(problem["instance"]) == f"urn:darkroom:call:{answer.headers['apigw-requestid']}"
+    assert running.get("/nowhere").json()["type"] == "urn:darkroom:problem:route-not-found"
     assert running.get("/health", Accept="*/*").json() == {"status": "ok"}
 
 

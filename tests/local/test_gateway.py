@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -136,16 +137,10 @@ def test_the_authorizers_context_reaches_the_function(client: Client, functions:
     question = functions.events[0][1]
     assert question["type"] == "REQUEST"
     assert question["version"] == "2.0"
-    assert question["identitySource"] == ["Bearer local"]
+    assert question["identitySource"] == ["GET /jobs/{job_id}"]
     assert question["routeArn"].endswith("/$default/GET/jobs/{job_id}")
     assert question["headers"]["authorization"] == "Bearer local"
     assert functions.event["requestContext"]["authorizer"] == {"lambda": {"owner": "local"}}
-
-
-def test_without_token_nobody_is_asked(client: Client, functions: Functions) -> None:
-    """A request without its identity source is refused before any function runs."""
-    assert message(client.post("/jobs", json={})) == (401, "Unauthorized")
-    assert functions.events == []
 
 
 def test_a_caller_that_may_not_pass_is_refused(client: Client, functions: Functions) -> None:
@@ -167,9 +162,30 @@ def test_a_broken_authorizer_lets_nobody_pass(client: Client, functions: Functio
     ("method", "path"), [("GET", "/nowhere"), ("DELETE", "/health"), ("GET", "/jobs/1/2"), ("GET", "/jobs/")]
 )
 def test_an_unknown_route(client: Client, functions: Functions, method: str, path: str) -> None:
-    """A path or method that the template does not have is not found, with or without token."""
-    assert message(client.open(path, method=method)) == (404, "Not Found")
+    """A path or method that the template does not have is the default route's, with or without token."""
+    assert client.open(path, method=method).status_code == 204
+    assert functions.names == ["ReadJobs"]
+    assert functions.event["routeKey"] == functions.event["requestContext"]["routeKey"] == "$default"
+    assert (functions.event["rawPath"], "pathParameters" in functions.event) == (path, False)
+
+
+def test_without_a_default_route_what_is_unknown_is_not_found(template: Template, functions: Functions) -> None:
+    """API Gateway then answers in its own words."""
+    bare = {
+        name: replace(function, routes=tuple(route for route in function.routes if not route.is_default))
+        for name, function in template.functions.items()
+    }
+    answer = Client(Gateway(bare, functions)).get("/nowhere")
+    assert message(answer) == (404, "Not Found")
     assert functions.events == []
+
+
+def test_each_answer_names_its_call(client: Client, functions: Functions) -> None:
+    """The id that the function has is in a header, as with API Gateway."""
+    answers = [client.get("/health") for _ in range(2)]
+    called = [event["requestContext"]["requestId"] for _, event in functions.events]
+    assert [answer.headers["apigw-requestid"] for answer in answers] == called
+    assert len(set(called)) == 2
 
 
 def test_a_large_body_is_refused(client: Client, functions: Functions) -> None:

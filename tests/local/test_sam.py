@@ -118,10 +118,13 @@ def test_a_posted_job_succeeds(running: Running) -> None:
 
 
 def test_who_may_call(running: Running) -> None:
-    """Without token 401, with a wrong one 403, health needs none, and what no authorizer guards refuses by itself."""
+    """Without a token, or with a wrong one, 401 as a problem; health needs none, and fal's route refuses by itself."""
     get = partial(httpx.get, timeout=PATIENCE)
-    assert get(f"{running.api}/jobs").status_code == 401
-    assert get(f"{running.api}/jobs", headers={"Authorization": "Bearer wrong"}).status_code == 403
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        answer = get(f"{running.api}/jobs", headers=headers)
+        assert (answer.status_code, answer.json()["type"]) == (401, "urn:darkroom:problem:unauthenticated")
+        assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="darkroom"')
+    assert get(f"{running.api}/nowhere").json()["type"] == "urn:darkroom:problem:route-not-found"
     assert get(f"{running.api}/health").json() == {"status": "ok"}
     assert httpx.post(f"{running.api}/webhooks/fal/0069", content=b"{}", timeout=PATIENCE).status_code == 401
 

@@ -14,7 +14,11 @@ def http_event(method: str, url: str, headers: dict[str, str], body: bytes) -> d
         "rawQueryString": parts.query,
         "headers": {name.lower(): value for name, value in headers.items()},
         "queryStringParameters": dict(parse_qsl(parts.query, keep_blank_values=True)),
-        "requestContext": {"http": {"method": method, "path": parts.path}, "stage": "$default"},
+        "requestContext": {
+            "http": {"method": method, "path": parts.path},
+            "requestId": "JKJaXmPLvHcESHA=",
+            "stage": "$default",
+        },
         "body": body.decode() if body else None,
         "isBase64Encoded": False,
     }

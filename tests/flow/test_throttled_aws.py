@@ -1,4 +1,4 @@
-"""DynamoDB that is throttled or down: callers are told to come again, and nobody pays twice for it."""
+"""AWS that is throttled or down: callers are told to come again, and nobody pays twice for it."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,6 +12,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from moto.core.botocore_stubber import BotocoreStubber
 
+from functions import authorize
 from local.fal.scripts import Script
 
 BODY = {"prompt": "a red shoe"}
@@ -21,14 +22,14 @@ Answering = Callable[..., AbstractContextManager[None]]
 
 @pytest.fixture
 def answering(monkeypatch: pytest.MonkeyPatch) -> Answering:
-    """Lets DynamoDB answer some operations in a way of its own, by HTTP as it would, for as long as a block lasts."""
+    """Lets AWS answer some operations in a way of its own, by HTTP as it would, for as long as a block lasts."""
     really = BotocoreStubber.__call__
 
     @contextmanager
     def answer(*operations: str, status: int = 400, content: Any = THROTTLED) -> Iterator[None]:
         def call(self: BotocoreStubber, event_name: str, request: Any, **more: Any) -> Any:
             _, _, operation = event_name.rpartition(".")
-            if ".dynamodb." not in event_name or operation not in operations:
+            if operation not in operations:
                 return really(self, event_name, request, **more)
             raw = SimpleNamespace(stream=lambda **_: iter([body]), read=BytesIO(body).read)
             return AWSResponse(request.url, status, HTTPHeaders(), raw)
@@ -45,7 +46,7 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Answering:
 def is_problem(answer: tuple[int, dict[str, Any]]) -> bool:
     """Whether an answer says, as docs/api.md promises, that another try may help."""
     status, body = answer
-    return (status, body["status"], body["title"]) == (503, 503, "Service Unavailable")
+    return (status, body["status"], body["title"]) == (503, 503, "Unavailable")
 
 
 def test_reading_comes_again(system: Any, answering: Answering) -> None:
@@ -117,3 +118,13 @@ def test_a_delivery_comes_again(system: Any, answering: Answering) -> None:
     system.fal.advance(7200)
     assert system.job(job["job_id"])["status"] == "succeeded"
     assert len(system.requests()) == 1
+
+
+def test_a_token_that_cannot_be_looked_up_comes_again(system: Any, answering: Answering) -> None:
+    """While Secrets Manager does not answer, a caller is told to come again, and not that the token is nobody's."""
+    with answering("GetSecretValue"):
+        told = authorize.handler({"headers": {"authorization": "Bearer token of the shop"}}, system.context)
+    assert told["isAuthorized"] is True
+    answer = system.http("GET", "/jobs", authorizer=told["context"])
+    assert is_problem((answer["statusCode"], json.loads(answer["body"])))
+    assert "secret" not in answer["body"]
