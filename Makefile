@@ -22,7 +22,7 @@ demo: .venv/local ## edit real photos on all six endpoints, with no account and 
 	@$(BIN)/python -m local demo
 
 ENGINE ?= processes
-local: .venv/local $(if $(filter sam,$(ENGINE)),docker built-for-host) ## the whole service on this machine, in the foreground; ENGINE=sam runs its functions in containers
+local: .venv/local $(if $(filter sam,$(ENGINE)),docker $(TOOLS)/sam/ready) ## the whole service on this machine, in the foreground; ENGINE=sam runs its functions in containers
 	@exec $(BIN)/python -m local --engine $(ENGINE)
 
 # Some systems have a KEY in the environment: only what was typed counts.
@@ -32,19 +32,16 @@ presets: .venv/local ## check presets.yaml, and show which uploads start which p
 # Some systems have a NAME in the environment: only what was typed counts.
 typed = $(if $(filter command,$(origin $(1))),--$(2) "$($(1))")
 INVOKED = $(if $(filter command,$(origin NAME)),"$(NAME)") $(call typed,EVENT,event) $(call typed,FUNCTION,function)
-invoke: .venv/local $(if $(strip $(INVOKED)),invocable built-for-host) ## an event of events/ through its function in a container, NAME=post_job; a file's, EVENT=path; all names without
+invoke: .venv/local $(if $(strip $(INVOKED)),invocable $(TOOLS)/sam/ready) ## an event of events/ through its function in a container, NAME=post_job; a file's, EVENT=path; all names without
 	@$(BIN)/python -m local.invoke $(INVOKED)
 
-# Before anything is installed or built for containers: whether there can be any.
-.PHONY: docker invocable built-for-host
+# Before anything is installed for containers: whether there can be any.
+.PHONY: docker invocable
 docker: .venv/local
 	@$(BIN)/python -m local.docker
 
 invocable: .venv/local
 	@$(BIN)/python -m local.invoke --check $(INVOKED)
-
-built-for-host: .venv/local $(TOOLS)/sam/ready
-	@$(BIN)/python -m local.sam_build
 
 test: .venv/dev ## what a change can break, in two minutes
 	@$(BIN)/pytest -n auto -m "not long" $(COVERAGE)

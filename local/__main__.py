@@ -13,7 +13,8 @@ import httpx
 from local.demo import run_demo
 from local.docker import find_docker
 from local.foreground import INTERRUPTED, end_on_signal, forget_profile, take_environment
-from local.sam import COMMAND, FOR_PLAIN_SAM
+from local.sam import COMMAND
+from local.sam_build import FOR_PLAIN_SAM
 from local.settings import (
     DEFAULT_PORTS,
     HOST,

@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PLATFORMS = {"arm64": "aarch64", "x86_64": "x86_64"}
 CODE = ("functions", "shared")
+PRESETS = "presets.yaml"
 SERVICES = ("dynamodb", "s3", "secretsmanager")
 """The AWS services that Darkroom calls; botocore has models of some four hundred, half of its size."""
 DROPPED = (
@@ -103,15 +104,26 @@ def build(architecture: str, target: Path, root: Path) -> Python | None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         libraries = _libraries(architecture, python, root, store)
         shutil.copytree(libraries, target, copy_function=shutil.copyfile, dirs_exist_ok=True)
-    for folder in CODE:
-        shutil.copytree(root / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-    shutil.copy(root / "presets.yaml", target)
-    if python:
-        _compile(target, CODE, python)
+    put_code(target, root, python)
     for path in [target, *target.rglob("*")]:
         # SAM puts these bits into its zip; they must not hang on who builds.
         path.chmod(0o755 if path.is_dir() else 0o644)
     return python
+
+
+def put_code(target: Path, root: Path, python: Python | None) -> None:
+    """Put our own code and presets into an artifact, in place of what is there.
+
+    Raises:
+        ArtifactError: it cannot be compiled.
+    """
+    for folder in CODE:
+        shutil.rmtree(target / folder, ignore_errors=True)
+        shutil.copytree(root / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    (target / PRESETS).unlink(missing_ok=True)
+    shutil.copy(root / PRESETS, target)
+    if python:
+        _compile(target, CODE, python)
 
 
 def size(folder: Path) -> int:

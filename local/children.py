@@ -79,6 +79,11 @@ class Children:
         self._children.append(child)
         return child
 
+    def end_one(self, child: Child) -> None:
+        """End one that is not wanted any more."""
+        self._children.remove(child)
+        child.end()
+
     def end(self) -> None:
         """End them, the last one first."""
         for child in reversed(self._children):
@@ -90,7 +95,7 @@ class Children:
         Raises:
             LocalError: one does not; names it.
         """
-        for child in self._children:
+        for child in list(self._children):
             if child.process.poll() is not None:
                 raise LocalError(f"the {child.title} ended with status {child.process.returncode}; see {self.log.name}")
 

@@ -1,10 +1,10 @@
-"""The engines that run functions and answer for the API: here the default one, `local.sam` has the other."""
+"""The engines that run functions, and the API before them: here the default one, `local.sam_engine` has the other."""
 
 import logging
 import socket
 import threading
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -13,7 +13,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from local.container_process import FunctionError
 from local.fal.doorkeeper import Doorkeeper
 from local.gateway import Gateway
-from local.lambdas import Lambdas
+from local.lambdas import Invoke, Lambdas
 from local.resources import Function
 from local.settings import HOST, LocalError
 
@@ -58,14 +58,36 @@ class Engine(Protocol):
         ...
 
 
+@contextmanager
+def serve_api(port: socket.socket, functions: Mapping[str, Function], invoke: Invoke) -> Iterator[None]:
+    """Answer for the API on a thread, on a port that was claimed, as long as the block lasts."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server(
+        HOST,
+        port.getsockname()[1],
+        Doorkeeper(Gateway(functions, invoke), is_linked=True, has_pages=True),
+        threaded=True,
+        request_handler=_Connection,
+        fd=port.fileno(),
+    )
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+    port.listen(128)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 class Processes:
-    """The default engine: functions in processes of their own behind our own stand-in for API Gateway."""
+    """The default engine: functions in processes of their own."""
 
     def __init__(
         self, functions: Mapping[str, Function], environment: Mapping[str, str], log: IO[bytes], code: Path
     ) -> None:
         self._lambdas = Lambdas(functions, environment, log, code)
-        self._gateway = Gateway(functions, self._lambdas.invoke)
+        self._functions = functions
         self._log = log
         self._ending = ExitStack()
         self._ending.callback(self._lambdas.close)
@@ -79,21 +101,8 @@ class Processes:
             raise LocalError(f"a function does not start: {error}; see {self._log.name}") from error
 
     def open_api(self, port: socket.socket) -> None:
-        """Serve the API on a thread."""
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        server = make_server(
-            HOST,
-            port.getsockname()[1],
-            Doorkeeper(self._gateway, is_linked=True, has_pages=True),
-            threaded=True,
-            request_handler=_Connection,
-            fd=port.fileno(),
-        )
-        self._ending.callback(server.server_close)
-        thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
-        port.listen(128)
-        thread.start()
-        self._ending.callback(server.shutdown)
+        """Serve the API before the containers."""
+        self._ending.enter_context(serve_api(port, self._functions, self.invoke))
 
     def renew(self, code: Path) -> None:
         """Start other containers; the old ones finish what they do."""

@@ -26,6 +26,7 @@ from local.fal.doorkeeper import Doorkeeper
 from local.foreground import end_on_signal, forget_profile, take_environment
 from local.gateway import Gateway
 from local.sam import STOP_SECONDS, read_answer, sam_environment, sam_local, write_template
+from local.sam_build import built_for_host
 from local.sam_template import derive_template, read_built
 from local.settings import HOST, ROOT, Fal, LocalError, Ports, free_ports
 from local.stand_ins import StandIns
@@ -147,8 +148,9 @@ def invoke(event: dict[str, Any] | None, function: str | None, docker: Docker) -
     ports = Ports.read({key: str(port) for key, port in free_ports().items()})
     stand_ins = StandIns(ports, Fal.choose({}, ports, docker.host), docker)
     environment = {"AWS_ENDPOINT_URL": f"http://{docker.host}:{ports.aws}"}
-    template = derive_template(read_built(), stand_ins.template.functions, environment)
     with ExitStack() as ending:
+        built = ending.enter_context(built_for_host())
+        template = derive_template(read_built(built), stand_ins.template.functions, environment, built)
         log = ending.enter_context(open_log())
         children = Children(log)
         ending.callback(children.end)

@@ -1,4 +1,4 @@
-"""`.tools/sam/bin/python -m local.sam_serving local start-api …`: SAM's command, a doorkeeper before what it serves.
+"""`.tools/sam/bin/python -m local.sam_serving local start-lambda …`: SAM's command, a doorkeeper before what it serves.
 
 SAM answers whoever reaches its ports, pages of any site among them, and has no setting for it. It serves with Flask,
 which takes middleware. This runs under SAM's own Python, which has none of our packages.

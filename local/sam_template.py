@@ -8,29 +8,20 @@ from typing import Any
 from local.docker import host_architecture
 from local.foreground import NO_PROXY
 from local.resources import Function
-from local.settings import ROOT, LocalError
+from local.settings import LocalError
 from local.template import TEMPLATE_FILE, read_yaml
 
-BUILT_TEMPLATE = ROOT / ".aws-sam" / "local" / "build" / "template.yaml"
-"""Where `make` has SAM build for this machine, apart from what is built to be deployed."""
 
-
-def read_built(file: Path = BUILT_TEMPLATE) -> dict[str, Any]:
-    """Read what `sam build` made.
-
-    Raises:
-        LocalError: it is not there.
-    """
-    if not file.exists():
-        raise LocalError(f"{file.relative_to(ROOT)} is not there: `make local ENGINE=sam` has SAM build it")
-    return read_yaml(file.read_text(encoding="utf-8"))
+def read_built(folder: Path) -> dict[str, Any]:
+    """Read the template that `sam build` put into a folder."""
+    return read_yaml((folder / "template.yaml").read_text(encoding="utf-8"))
 
 
 def derive_template(
     built: Mapping[str, Any],
     functions: Mapping[str, Function],
     environment: Mapping[str, str],
-    folder: Path = BUILT_TEMPLATE.parent,
+    folder: Path,
 ) -> dict[str, Any]:
     """The built template as `sam local` can use it.
 

@@ -12,16 +12,16 @@ from typing import IO, Self
 
 from botocore.config import Config
 
+from local.artifact import PRESETS
 from local.aws import session
 from local.children import STOP_SECONDS, Children, open_log
 from local.docker import Docker
 from local.engines import Engine, Processes
 from local.pump import Pump
-from local.sam import Sam
-from local.sam_template import derive_template, read_built
+from local.sam_engine import Sam
 from local.settings import ASK_SECONDS, HOST, Fal, LocalError, Ports, claim_all
 from local.stand_ins import StandIns
-from local.watching import PRESETS, CodeWatch
+from local.watching import CodeWatch
 from shared.errors import SettingsError
 from shared.preset_file import load_presets
 
@@ -132,7 +132,5 @@ class Stack:
         if self.docker is None:
             environment = {"AWS_ENDPOINT_URL": self.aws_url} | self.fal.secrets
             return Processes(functions, environment, log, self._copy_code())
-        # The template is a file: it names the key's variable, and SAM fills it in from its own environment.
         environment = {"AWS_ENDPOINT_URL": f"http://{self.docker.host}:{self.ports.aws}"}
-        template = derive_template(read_built(), functions, environment | dict.fromkeys(self.fal.secrets, ""))
-        return Sam(template, functions, self._children, self.token, self.fal.secrets)
+        return Sam(functions, environment, self.fal.secrets, self._children)

@@ -3,10 +3,8 @@
 import shutil
 from pathlib import Path
 
+from local.artifact import CODE, PRESETS
 from local.settings import ROOT
-
-CODE = ("functions", "shared")
-PRESETS = "presets.yaml"
 
 Snapshot = dict[Path, tuple[int, int]]
 

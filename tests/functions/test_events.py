@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from functions import authorize, jobs, submit, sweep
+from functions import authorize, callback, jobs, submit, sweep
+from local.sam_engine import HARMLESS
 
 EVENTS = Path(__file__).parent.parent.parent / "events"
 KEY = "products/blue cup+saucer.png"
@@ -63,3 +64,13 @@ def test_the_authorizer_s_event(system: Any) -> None:
 def test_the_clock_s_event(system: Any) -> None:
     """An idle minute advances nothing."""
     assert sweep.handler(read("every_minute"), system.context) == {"advanced": 0}
+
+
+@pytest.mark.parametrize(
+    "handler", [submit.from_upload, submit.from_api, callback.handler, jobs.handler, authorize.handler]
+)
+def test_containers_are_warmed_by_an_event_that_does_nothing(system: Any, handler: Any) -> None:
+    """Each function answers it, and neither writes nor asks AWS anything."""
+    assert handler(HARMLESS, system.context)
+    assert system.aws_calls == []
+    assert system.rows() == []

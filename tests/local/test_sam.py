@@ -19,7 +19,7 @@ from local.aws import session
 from local.docker import find_docker
 from local.events import list_events
 from local.resources import Template
-from local.sam_build import build_for_host
+from local.sam_build import built_for_host
 from local.settings import ROOT, LocalError
 from tests.local.browsing import ATTEMPTS, ask
 from tests.local.test_end_to_end import PHOTOS, TOKEN, Running, check_end, has_outputs, is_open, launched, wait_for
@@ -34,13 +34,14 @@ END_SECONDS = 15
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _built() -> None:
+def _built() -> Iterator[None]:
     """What the containers run, built once, also where several workers want it at the same time."""
     try:
         find_docker()
     except LocalError as error:
         pytest.skip(f"runs where Docker is: {error}")
-    build_for_host()
+    with built_for_host():
+        yield
 
 
 def log_of(stack: Running) -> str:

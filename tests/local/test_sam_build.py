@@ -8,16 +8,22 @@ from pathlib import Path
 import pytest
 
 from local import sam_build
+from local.artifact import find_python, runtime_version
 from local.settings import LocalError
 from tests.artifact.folders import copy_project
 
 FAKE_SAM = """#!{python}
-import pathlib, sys, time
+import pathlib, shutil, sys, time
 root = pathlib.Path.cwd()
 with (root / "builds").open("a") as builds:
     builds.write("x")
 folder = pathlib.Path(sys.argv[sys.argv.index("--build-dir") + 1])
-folder.mkdir(exist_ok=True)
+for name in ("Callback", "Sweep"):
+    for part in ("functions", "shared"):
+        shutil.copytree(root / part, folder / name / part)
+    shutil.copy(root / "presets.yaml", folder / name)
+    (folder / name / "httpx").mkdir()
+    (folder / name / "httpx" / "__init__.py").touch()
 (folder / "template.yaml").touch()
 {more}
 """
@@ -30,9 +36,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     copy_project(root)
     monkeypatch.setattr(sam_build, "ROOT", root)
     monkeypatch.setattr(sam_build, "COMMAND", root / "sam")
-    monkeypatch.setattr(sam_build, "BUILT_TEMPLATE", root / ".aws-sam" / "local" / "build" / "template.yaml")
+    monkeypatch.setattr(sam_build, "BUILDS", root / ".aws-sam" / "local")
     put_sam(root)
     return root
+
+
+def build() -> Path:
+    """Build, and use nothing of it."""
+    with sam_build.built_for_host() as folder:
+        assert (folder / "template.yaml").exists()
+        return folder
 
 
 def put_sam(root: Path, more: str = "") -> None:
@@ -58,34 +71,77 @@ def change(root: Path) -> None:
         change,
         lambda root: (root / "shared" / "image_formats.py").unlink(),
         lambda root: (root / "functions" / "new.py").touch(),
-        lambda root: (root / "local" / "architectures" / "arm64" / "Makefile").write_text("x"),
+        lambda root: (root / "presets.yaml").write_text("presets: {}"),
     ],
-    ids=["changed", "deleted", "new", "another recipe"],
+    ids=["changed", "deleted", "new", "presets"],
 )
-def test_what_changed_is_built_again(project: Path, do: Callable[[Path], object]) -> None:
-    """A source that is changed, new or gone is a new build, and nothing else is."""
-    for _ in range(2):
-        sam_build.build_for_host()
-    assert builds(project) == 1
+def test_changed_code_goes_beside_the_libraries_that_were_built(project: Path, do: Callable[[Path], object]) -> None:
+    """A source that is changed, new or gone is so in each function, within seconds: SAM builds no library again."""
+    before = build()
     do(project)
+    with sam_build.built_for_host() as folder:
+        assert folder != before
+        for function in ("Callback", "Sweep"):
+            built = {file.relative_to(folder / function) for file in (folder / function).rglob("*.py")}
+            assert built - {Path("httpx/__init__.py")} == {
+                file.relative_to(project) for part in ("functions", "shared") for file in (project / part).rglob("*.py")
+            }
+            for name in ("shared/jobs.py", "presets.yaml"):
+                assert (folder / function / name).read_bytes() == (project / name).read_bytes()
+    assert build() == folder
+    assert builds(project) == 1
+
+
+@pytest.mark.parametrize("name", ["local/architectures/arm64/Makefile", "template.yaml", "requirements.txt"])
+def test_another_recipe_is_built_by_sam(project: Path, name: str) -> None:
+    """What is more than our own code is a whole new build, and nothing else is."""
     for _ in range(2):
-        sam_build.build_for_host()
+        build()
+    assert builds(project) == 1
+    (project / name).write_text((project / name).read_text() + "\n# changed\n")
+    for _ in range(2):
+        build()
     assert builds(project) == 2
 
 
-def test_what_is_saved_meanwhile_is_built_next_time(project: Path) -> None:
+def test_code_that_cannot_be_compiled_is_told(project: Path) -> None:
+    """It is no build, and what was built before stays."""
+    before = build()
+    whole = (project / "functions" / "jobs.py").read_text()
+    (project / "functions" / "jobs.py").write_text("READING = ([")
+    if find_python(runtime_version(project)):
+        with pytest.raises(LocalError, match="could not compile"):
+            build()
+    (project / "functions" / "jobs.py").write_text(whole)
+    assert build() == before
+
+
+def test_what_is_used_stays_as_it_is(project: Path) -> None:
+    """Containers mount a build: the next one has a folder of its own, and the old one goes when nobody uses it."""
+    with sam_build.built_for_host() as old:
+        change(project)
+        with sam_build.built_for_host() as new:
+            assert old != new
+            assert (old / "template.yaml").exists()
+        assert build() == new
+        assert (old / "template.yaml").exists()
+    assert build() == new
+    assert [path for path in new.parent.iterdir() if path.is_dir()] == [new]
+
+
+def test_what_is_saved_meanwhile_is_built_too(project: Path) -> None:
     """An edit in the middle of a build, which some functions have and others have not, is not taken for built."""
     put_sam(project, more='(root / "shared" / "waiting.py").write_text("# edited")')
-    sam_build.build_for_host()
-    put_sam(project)
-    sam_build.build_for_host()
+    build()
+    assert builds(project) == 2
+    build()
     assert builds(project) == 2
 
 
 def test_two_terminals_build_once(project: Path) -> None:
     """Who comes while another builds waits for it, and uses what it built."""
     put_sam(project, more="time.sleep(0.5)")
-    threads = [threading.Thread(target=sam_build.build_for_host) for _ in range(3)]
+    threads = [threading.Thread(target=build) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -93,13 +149,12 @@ def test_two_terminals_build_once(project: Path) -> None:
     assert builds(project) == 1
 
 
-def test_a_build_that_fails_is_told_and_tried_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What SAM says is shown, with exit code 1, and the next try builds."""
+def test_a_build_that_fails_is_told_and_tried_again(project: Path) -> None:
+    """What SAM says is shown, and the next try builds."""
     put_sam(project, more='sys.exit("no wheel")')
-    with pytest.raises(LocalError, match="sam build failed:\nno wheel"):
-        sam_build.build_for_host()
-    monkeypatch.setattr(sys, "argv", ["sam_build"])
-    assert sam_build.main() == 1
+    for _ in range(2):
+        with pytest.raises(LocalError, match="sam build failed:\nno wheel"):
+            build()
     put_sam(project)
-    assert sam_build.main() == 0
+    build()
     assert builds(project) == 3

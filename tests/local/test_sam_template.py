@@ -11,13 +11,15 @@ from local.docker import host_architecture, images_of
 from local.foreground import NO_PROXY
 from local.resources import Template
 from local.sam import read_answer, sam_environment, sam_local
-from local.sam_template import derive_template, read_built
+from local.sam_template import derive_template
 from local.settings import ROOT, LocalError
+
+BUILT = Path("/built")
 
 
 def test_functions_get_the_names_that_the_template_means(built: dict[str, Any], template: Template) -> None:
     """Each function has the template's variables, resolved as for the default engine, and what is added."""
-    derived = derive_template(built, template.functions, {"AWS_ENDPOINT_URL": "http://172.17.0.1:5000"})
+    derived = derive_template(built, template.functions, {"AWS_ENDPOINT_URL": "http://172.17.0.1:5000"}, BUILT)
     for name, function in template.functions.items():
         variables = derived["Resources"][name]["Properties"]["Environment"]["Variables"]
         assert variables == function.environment | {"AWS_ENDPOINT_URL": "http://172.17.0.1:5000"} | NO_PROXY
@@ -26,7 +28,7 @@ def test_functions_get_the_names_that_the_template_means(built: dict[str, Any], 
 
 def test_functions_run_what_was_built_for_this_machine(built: dict[str, Any], template: Template) -> None:
     """The code is found from any folder, and is of this machine's processor whatever is deployed."""
-    derived = derive_template(built, template.functions, {}, Path("/built"))
+    derived = derive_template(built, template.functions, {}, BUILT)
     properties = derived["Resources"]["Callback"]["Properties"]
     assert properties["CodeUri"] == "/built/Callback"
     assert properties["Architectures"] == [host_architecture()]
@@ -34,7 +36,7 @@ def test_functions_run_what_was_built_for_this_machine(built: dict[str, Any], te
 
 def test_all_else_is_as_it_was_built(built: dict[str, Any], template: Template) -> None:
     """Routes, authorizer, handlers and timeouts reach SAM as the template has them."""
-    derived = derive_template(built, template.functions, {})
+    derived = derive_template(built, template.functions, {}, BUILT)
     assert derived["Resources"]["Api"] == built["Resources"]["Api"]
     for name in template.functions:
         after, before = (content["Resources"][name]["Properties"] for content in (derived, built))
@@ -48,14 +50,7 @@ def test_a_build_of_another_template_is_refused(built: dict[str, Any], template:
     """A function that is new since the build is not left out in silence."""
     more = template.functions | {"Notify": replace(template.functions["Sweep"], logical_id="Notify")}
     with pytest.raises(LocalError, match=r"template\.yaml has other functions than what was built"):
-        derive_template(built, more, {})
-
-
-def test_a_build_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a build the message says what makes one."""
-    monkeypatch.setattr("local.sam_template.ROOT", tmp_path)
-    with pytest.raises(LocalError, match="make local ENGINE=sam"):
-        read_built(tmp_path / "template.yaml")
+        derive_template(built, more, {}, BUILT)
 
 
 def test_the_image_is_the_runtime_s(built: dict[str, Any]) -> None:
