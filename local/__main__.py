@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from local.demo import run_demo
+from local.demo import choose_fal, run_demo
 from local.docker import find_docker
 from local.foreground import INTERRUPTED, end_on_signal, forget_profile, take_environment
 from local.sam import COMMAND
@@ -78,9 +78,7 @@ def _serve(environment: Mapping[str, str], *, in_containers: bool, show_log: boo
 
 def _demo(environment: Mapping[str, str], *, show_log: bool) -> int:
     ports = Ports.read(environment, defaults=dict.fromkeys(DEFAULT_PORTS, 0) | free_ports())
-    # The demo is free of charge: a key that happens to be set is not spent on it.
-    free = {} if environment.get("FAL_QUEUE_URL") else {"FAL_KEY": ""}
-    with Stack(ports, Fal.choose({**environment, **free}, ports)) as stack:
+    with Stack(ports, choose_fal(environment, ports)) as stack:
         if show_log:
             _follow(stack.log)
         try:

@@ -3,9 +3,9 @@
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import httpx
 from local.aws import session
 from local.page import write_page
 from local.progress import Lines, Progress, Row, Table
-from local.settings import ROOT, LocalError
+from local.settings import ASK_SECONDS, ROOT, Fal, LocalError, Ports
 from local.stack import Stack
 from shared.jobs import Upload
 from shared.preset_file import load_presets
@@ -52,6 +52,13 @@ POSTS: dict[str, dict[str, Any]] = {
     "tiger-eye": {"preset": "tiger-eye"},
 }
 """The bodies that are posted; with the uploads, each of the six endpoints has its turn."""
+LOSSES: dict[str, dict[str, Any]] = {
+    "the reply to its request was lost, and the webhook told whose it was": {
+        "submit": {"answer": "closed", "accepted": True}
+    },
+    "its webhook was lost, and asking fal finished it": {"deliveries": {"lost": True}},
+}
+"""What goes wrong on purpose, each for one job, and the script of the emulator that has it so."""
 
 
 @dataclass
@@ -65,6 +72,7 @@ class Edit:
     job_id: str | None = None
     job: dict[str, Any] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    recovered: str = ""
 
     @property
     def status(self) -> str:
@@ -77,6 +85,13 @@ class Edit:
         return str(self.job.get("endpoint", "")).removeprefix("fal-ai/flux-pro/")
 
 
+def choose_fal(environment: Mapping[str, str], ports: Ports) -> Fal:
+    """The fal of a demo: a key that happens to be set is not spent on it, and what got lost is soon asked for."""
+    free = {} if environment.get("FAL_QUEUE_URL") else {"FAL_KEY": ""}
+    fal = Fal.choose({**environment, **free}, ports)
+    return replace(fal, parameters={**fal.parameters, "PollSeconds": str(ASK_SECONDS)})
+
+
 def run_demo(stack: Stack, folder: Path = FOLDER, deadline: float = DEADLINE) -> int:
     """Make the pictures and the page, and give the exit code.
 
@@ -87,6 +102,8 @@ def run_demo(stack: Stack, folder: Path = FOLDER, deadline: float = DEADLINE) ->
     headers = {"Authorization": f"Bearer {stack.token}"}
     with httpx.Client(base_url=stack.api_url, headers=headers, trust_env=False, timeout=30) as api:
         progress: Progress = Table() if sys.stdout.isatty() else Lines()
+        if stack.fal.emulated:
+            _call_emulator(stack, "POST", "scripts", list(LOSSES.values()))
         edits = _upload(stack)
         progress.show(_rows(edits))
         edits += [_post(api, name, body) for name, body in POSTS.items()]
@@ -97,12 +114,17 @@ def run_demo(stack: Stack, folder: Path = FOLDER, deadline: float = DEADLINE) ->
                 print(f"{edit.title}: {_reason(edit)}", file=sys.stderr)
             print(f"{len(wrong)} of {len(edits)} jobs did not succeed; the log is {stack.log}", file=sys.stderr)
             return 1
+        if stack.fal.emulated:
+            _tell_recoveries(stack, edits)
         folder.mkdir(exist_ok=True)
         _download(edits, folder)
     page = write_page(edits, folder, simulated=stack.fal.emulated)
     endpoints = len({edit.endpoint for edit in edits})
     print(f"\n{len(edits)} jobs on {endpoints} endpoints succeeded in {seconds:.1f} s.\n")
     if stack.fal.emulated:
+        for edit in edits:
+            if edit.recovered:
+                print(f"{edit.title}: {edit.recovered}. That was on purpose.")
         print("The pictures are simulated: an emulator stands in for fal.\n")
     print(f"  pictures          {folder}")
     print(f"  before and after  {page.as_uri()}\n")
@@ -173,6 +195,20 @@ def _reason(edit: Edit) -> str:
     error = edit.job.get("error") or {}
     what = f"{error['type']}: {error['message']}" if error else edit.job.get("reason") or "not finished in time"
     return f"job {edit.job_id} is {edit.status}: {what}"
+
+
+def _tell_recoveries(stack: Stack, edits: list[Edit]) -> None:
+    """Note of each job that something went wrong for what it was."""
+    for request in _call_emulator(stack, "GET", "requests")["requests"]:
+        for what, script in LOSSES.items():
+            if request["script"] == script:
+                (edit,) = [edit for edit in edits if edit.job["request_id"] == request["request_id"]]
+                edit.recovered = what
+
+
+def _call_emulator(stack: Stack, method: str, path: str, body: object = None) -> Any:
+    answer = httpx.request(method, f"{stack.fal_url}/emulator/{path}", json=body, trust_env=False, timeout=30)
+    return answer.raise_for_status().json()
 
 
 def _download(edits: list[Edit], folder: Path) -> None:

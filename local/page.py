@@ -16,7 +16,7 @@ CARD = Template("""\
 $figures
   </div>
   <h2>$title</h2>
-  <p class="prompt">$prompt</p>
+  <p class="prompt">$prompt</p>$recovered
   <p class="facts"><code>$endpoint</code><span>$begun</span><span>$size</span><span>$seconds</span><span>$price</span>\
 <span>seed $seed</span></p>
   <p class="facts"><span>$keys</span></p>
@@ -28,6 +28,8 @@ FIGURE = Template("""\
       <figcaption>$kind</figcaption>
     </figure>
 """)
+RECOVERED = Template("""
+  <p class="recovered">Recovered: $what.</p>""")
 SIMULATED = (
     "These pictures are <strong>simulated</strong>: the emulator that stands in for fal on this machine drew them."
     " With a key for fal, the same service makes real ones."
@@ -41,6 +43,7 @@ class Shown(Protocol):
     photos: list[str]
     prompt: str
     job: dict[str, Any]
+    recovered: str
     files: list[str]
 
 
@@ -70,6 +73,7 @@ def _card(edit: Shown) -> str:
         figures="\n".join(figures),
         title=escape(edit.name.replace("-", " ").capitalize()),
         prompt=escape(edit.prompt),
+        recovered=RECOVERED.substitute(what=escape(edit.recovered)) if edit.recovered else "",
         endpoint=escape(edit.job["endpoint"]),
         size=_size(edit.job["outputs"][0]),
         seconds=f"{_seconds(edit.job):.1f} s",

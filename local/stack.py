@@ -19,7 +19,7 @@ from local.docker import Docker
 from local.engines import Engine, Processes
 from local.pump import Pump
 from local.sam_engine import Sam
-from local.settings import ASK_SECONDS, HOST, Fal, LocalError, Ports, claim_all
+from local.settings import HOST, Fal, LocalError, Ports, claim_all
 from local.stand_ins import StandIns
 from local.watching import CodeWatch
 from shared.errors import SettingsError
@@ -105,7 +105,8 @@ class Stack:
         functions = self.template.functions
         once = Config(retries={"total_max_attempts": 1})
         sqs = self._ending.enter_context(closing(session().client("sqs", endpoint_url=self.aws_url, config=once)))
-        longest_wait = float("inf") if self.fal.emulated else ASK_SECONDS
+        # Where jobs are finished by asking, the sweep comes as often as they are to be asked about.
+        longest_wait = float(self.fal.parameters.get("PollSeconds", "inf"))
         pump = Pump(functions.values(), sqs, engine.invoke, longest_wait)
         self._ending.callback(pump.join, STOP_SECONDS)
         self._ending.callback(self._children.end)

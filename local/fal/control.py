@@ -136,6 +136,7 @@ def describe(request: Request) -> dict[str, JsonValue]:
         "result": None if outcome is None else outcome.body,
         "billed_units": 0 if outcome is None else outcome.units,
         "webhook_url": request.webhook_url,
+        "script": request.script.model_dump(mode="json", exclude_defaults=True),
         "deliveries": [_describe_delivery(one) for one in request.deliveries],
     }
 

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from local import demo
-from local.demo import run_demo
+from local.demo import LOSSES, choose_fal, run_demo
 from local.page import write_page
 from local.progress import Lines, Table
-from local.settings import Fal, LocalError, Ports, free_ports
+from local.settings import LocalError, Ports, free_ports
 from local.stack import Stack
 
 
@@ -21,14 +21,21 @@ from local.stack import Stack
 def stack() -> Iterator[Stack]:
     """A stack for the demos of this module."""
     ports = Ports.read({}, defaults=free_ports())
-    with Stack(ports, Fal.choose({}, ports)) as running:
+    with Stack(ports, choose_fal({}, ports)) as running:
         yield running
     running.log.unlink()
 
 
+def requests_at(stack: Stack) -> int:
+    """How many requests fal has taken, each of which would be paid."""
+    return len(httpx.get(f"{stack.fal_url}/emulator/requests").json()["requests"])
+
+
 def test_the_demo_makes_pictures_and_a_page(stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All six endpoints have made a picture, and the page shows each next to its photo."""
+    before = requests_at(stack)
     assert run_demo(stack, tmp_path) == 0
+    assert requests_at(stack) == before + 7
     shown = capsys.readouterr().out
     assert "7 jobs on 6 endpoints succeeded" in shown
     assert (tmp_path / "index.html").as_uri() in shown
@@ -40,6 +47,8 @@ def test_the_demo_makes_pictures_and_a_page(stack: Stack, tmp_path: Path, capsys
     assert (tmp_path / "before-coffee.png").read_bytes() != (tmp_path / "coffee-studio-shot.png").read_bytes()
     assert "<strong>simulated</strong>" in page
     assert "fal-ai/flux-pro/kontext/max/text-to-image" in page
+    for what in LOSSES:
+        assert page.count(f"Recovered: {what}.") == shown.count(f"{what}. That was on purpose.") == 1
     for status in ("queued", "succeeded"):
         assert re.search(rf"\d s +sketch/chelsea.png +kontext +{status}", shown)
 
