@@ -18,6 +18,7 @@ from local.children import STOP_SECONDS, Children, open_log
 from local.docker import Docker
 from local.engines import Engine, Processes
 from local.pump import Pump
+from local.sam_build import built_for_host
 from local.sam_engine import Sam
 from local.settings import HOST, Fal, LocalError, Ports, claim_all
 from local.stand_ins import StandIns
@@ -133,5 +134,7 @@ class Stack:
         if self.docker is None:
             environment = {"AWS_ENDPOINT_URL": self.aws_url} | self.fal.secrets
             return Processes(functions, environment, log, self._copy_code())
+        with built_for_host():
+            pass  # On the main thread, where Ctrl-C ends it; the engine finds it done.
         environment = {"AWS_ENDPOINT_URL": f"http://{self.docker.host}:{self.ports.aws}"}
         return Sam(functions, environment, self.fal.secrets, self._children)

@@ -1,5 +1,9 @@
 """When the functions are built anew for containers. SAM itself is stood in for here, and runs in tests/artifact."""
 
+import os
+import shutil
+import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -9,8 +13,10 @@ import pytest
 
 from local import sam_build
 from local.artifact import find_python, runtime_version
-from local.settings import LocalError
+from local.settings import ROOT, LocalError, free_ports
 from tests.artifact.folders import copy_project
+from tests.local.test_end_to_end import wait_for
+from tests.local.test_sam_docker import LOOPBACK_NETWORK, put_docker
 
 FAKE_SAM = """#!{python}
 import pathlib, shutil, sys, time
@@ -158,3 +164,39 @@ def test_a_build_that_fails_is_told_and_tried_again(project: Path) -> None:
     put_sam(project)
     build()
     assert builds(project) == 3
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("words", "code"), [(["local", "--engine", "sam"], 0), (["local.invoke", "health"], 130)])
+def test_ctrl_c_ends_a_build(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int
+) -> None:
+    """It is over at once and without a traceback, SAM with it, and nothing takes the half for a build."""
+    put_docker(tmp_path, monkeypatch, "image*) ;;", f"network*) echo '{LOOPBACK_NETWORK}';;")
+    put_sam(project, more="time.sleep(60)")
+    shutil.copytree(ROOT / "events", project / "events")
+    (project / ".tools" / "sam" / "bin").mkdir(parents=True)
+    (project / "sam").rename(project / ".tools" / "sam" / "bin" / "sam")
+    ports = {name: str(port) for name, port in free_ports().items()}
+    environment = os.environ | ports | {"PYTHONPATH": str(project), "TMPDIR": str(tmp_path)}
+    log = tmp_path / "output"
+    with log.open("w") as file:
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", *words],
+            cwd=project,
+            env=environment,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        wait_for(lambda: builds(project), "the build")
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(10) == code
+    finally:
+        process.kill()
+        process.wait()
+    text = log.read_text()
+    assert "Building the functions" in text
+    assert "Traceback" not in text
+    assert not [path for path in (project / ".aws-sam/local").iterdir() if path.is_dir() and path.name != "unfinished"]

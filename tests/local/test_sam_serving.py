@@ -106,7 +106,8 @@ def test_a_real_key_is_in_no_file_and_no_command_line(
     """The derived template names the key's variable, without a value; SAM has the value in its environment alone."""
     monkeypatch.setenv("FAL_KEY", KEY)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("local.sam_engine.built_for_host", lambda: nullcontext(tmp_path))
+    for module in ("stack", "sam_engine"):
+        monkeypatch.setattr(f"local.{module}.built_for_host", lambda: nullcontext(tmp_path))
     monkeypatch.setattr("local.sam_engine.read_built", lambda _: built)
     monkeypatch.setattr("local.sam_engine.FOR_PLAIN_SAM", tmp_path / "template.yaml")
     ports = Ports.read({}, defaults=free_ports())
