@@ -4,8 +4,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.api import TOKENS_UNREAD
 from shared.app import app
+from shared.credentials import TOKENS_UNREAD
 from shared.errors import AwsUnavailableError
 from shared.observability import CALL, logger
 

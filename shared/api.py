@@ -12,6 +12,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
+from shared.credentials import TOKENS_UNREAD
 from shared.errors import (
     AwsUnavailableError,
     InvalidSubmissionError,
@@ -20,9 +21,6 @@ from shared.errors import (
     TooManyOpenJobsError,
     UnauthenticatedError,
 )
-
-TOKENS_UNREAD = "tokens_unread"
-"""What `authorize` tells of a call whose token could not be looked up."""
 
 
 class Problem(StrEnum):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_AGE = 300
 """Seconds for which a secret is kept in memory: so long a rotated one may still be used."""
+TOKENS_UNREAD = "tokens_unread"
+"""What the authorizer tells of a call whose token could not be looked up."""
 
 
 class Credentials:

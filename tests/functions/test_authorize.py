@@ -1,5 +1,7 @@
 """Who may pass, and as whom."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -44,3 +46,10 @@ def test_tokens_are_read_once_in_five_minutes(system: Any) -> None:
     system.fal.advance(301)
     ask(system, authorization="Bearer x")
     assert system.aws_calls == ["GetSecretValue"] * 2
+
+
+def test_the_authorizer_imports_no_router() -> None:
+    """Each call waits for it, so a cold start does without what only other functions need."""
+    code = "import sys, functions.authorize; print('aws_lambda_powertools.event_handler' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - our own line
+    assert done.stdout == "False\n"
