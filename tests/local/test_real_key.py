@@ -60,7 +60,7 @@ def test_the_key_reaches_the_functions_and_the_token_is_this_run_s(running: Runn
     assert re.fullmatch(r"[0-9a-f]{32}", token)
     assert running.output.read_text().count(f"'Authorization: Bearer {token}'") == 2
     body = {"prompt": "a lighthouse", "tier": "max"}
-    assert httpx.post(f"{running.api}/jobs", json=body, headers={"Authorization": "Bearer local"}).status_code == 403
+    assert httpx.post(f"{running.api}/jobs", json=body, headers={"Authorization": "Bearer local"}).status_code == 401
     assert requests_at(fal) == []
     headers = {"Authorization": f"Bearer {token}"}
     job = httpx.post(f"{running.api}/jobs", json=body, headers=headers, timeout=20).json()
