@@ -56,6 +56,7 @@ class Sam:
         self._ending = ExitStack()
         self._changed = threading.Condition()
         self._retiring = ThreadPoolExecutor(1)
+        self._is_closing = False
         self._serving: _Serving | None = None
 
     def start(self) -> None:
@@ -80,6 +81,7 @@ class Sam:
         """Start the containers, now that the stand-ins are filled, and serve the API before them."""
         if self._serving:
             self._serving.warm()
+            _offer(self._serving)
         self._ending.enter_context(serve_api(port, self._functions, self.invoke))
 
     def renew(self, code: Path) -> None:
@@ -88,17 +90,21 @@ class Sam:
         fresh = self._serve()
         try:
             fresh.warm()
-        except LocalError:
+        except BaseException:
             fresh.close()
             raise
         with self._changed:
             old, self._serving = self._serving, fresh
+        _offer(fresh)
         if old:
             self._retiring.submit(self._retire, old)
 
     def close(self) -> None:
         """End SAM, which removes its containers."""
         self._ending.close()
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
         if self._serving:
             self._serving.close()
         self._retiring.shutdown()
@@ -106,11 +112,16 @@ class Sam:
 
     def _retire(self, old: "_Serving") -> None:
         with self._changed:
-            self._changed.wait_for(lambda: not old.busy)
+            self._changed.wait_for(lambda: not old.busy or self._is_closing)
         old.close()
 
     def _serve(self) -> "_Serving":
         return _Serving(self._functions, self._environment, self._secrets, self._children)
+
+
+def _offer(serving: "_Serving") -> None:
+    """Put the template where `sam` commands of the user's own find it."""
+    FOR_PLAIN_SAM.write_bytes(serving.template.read_bytes())
 
 
 class _Serving:
@@ -132,9 +143,7 @@ class _Serving:
             variables = {**environment, **dict.fromkeys(secrets, "")}
             template = derive_template(read_built(built), functions, variables, built)
             folder = ending.enter_context(tempfile.TemporaryDirectory(prefix="darkroom-"))
-            file = write_template(template, Path(folder))
-            # For commands of the user's own; another one is there as soon as other containers are.
-            FOR_PLAIN_SAM.write_bytes(file.read_bytes())
+            self.template = file = write_template(template, Path(folder))
             # Events wait here as long as the container is busy.
             timeout = httpx.Timeout(None, connect=5)
             self._http = ending.enter_context(httpx.Client(timeout=timeout, trust_env=False))

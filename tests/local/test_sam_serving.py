@@ -109,7 +109,6 @@ def test_a_real_key_is_in_no_file_and_no_command_line(
     for module in ("stack", "sam_engine"):
         monkeypatch.setattr(f"local.{module}.built_for_host", lambda: nullcontext(tmp_path))
     monkeypatch.setattr("local.sam_engine.read_built", lambda _: built)
-    monkeypatch.setattr("local.sam_engine.FOR_PLAIN_SAM", tmp_path / "template.yaml")
     ports = Ports.read({}, defaults=free_ports())
     stack = Stack(ports, Fal.choose(take_environment(), ports), Docker(HOST, (HOST,)))
     with (tmp_path / "log").open("ab") as log, ExitStack() as ending:
