@@ -34,8 +34,9 @@ ELSEWHERE = {
     *(HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND, HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT),
     HTTPStatus.METHOD_NOT_ALLOWED,
 }
-"""Answers of a server that is not the queue, and did not take the request (RFC 9110); 303 may follow one that was."""
-IN_DOUBT = {HTTPStatus.SEE_OTHER, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT}
+"""Answers of a server that is not the queue, and did not take the request (RFC 9110)."""
+CUT_OFF = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, 460, 499}
+"""4xx of a proxy that gave up on a request, which fal may have; AWS's load balancer and nginx made up the last two."""
 NOT_OF_THE_REQUEST = {
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.PAYMENT_REQUIRED,
@@ -136,9 +137,9 @@ class FalClient:
         if status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.SERVICE_UNAVAILABLE and is_fal_s):
             kind = ThrottledError if status == HTTPStatus.TOO_MANY_REQUESTS or retry_after else NotAcceptedError
             raise kind(message, retry_after)
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in IN_DOUBT:
-            raise ReplyLostError(message, retry_after)
-        raise RefusedError(message)
+        if response.is_client_error and status not in CUT_OFF:
+            raise RefusedError(message)
+        raise ReplyLostError(message, retry_after)
 
     def _retry_after(self, response: httpx.Response) -> float | None:
         return read_retry_after(response.headers, self._now())
