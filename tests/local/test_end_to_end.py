@@ -366,7 +366,7 @@ def what_stops_it(folder: Path, ports: dict[str, int]) -> str:
         env=os.environ | {"TMPDIR": str(folder)} | {name: str(port) for name, port in ports.items()},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 1

@@ -172,7 +172,7 @@ def test_a_container_ends_with_its_parent() -> None:
         cwd=ROOT,
         input=b"",
         capture_output=True,
-        timeout=20,
+        timeout=60,
         check=True,
     )
     assert json.loads(done.stdout) == {"result": "ready"}
