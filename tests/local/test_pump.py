@@ -1,6 +1,7 @@
 """Queues and schedules that start functions."""
 
 import threading
+import time
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -166,6 +167,10 @@ def test_the_pump_polls_and_keeps_time(template: Template, sqs: "SQSClient") -> 
         send(sqs, "one")
         assert uploaded.wait(5)
         assert ticked.wait(5)
+        # A batch is deleted after its function has answered.
+        deadline = time.monotonic() + 5
+        while bodies_on(sqs, "darkroom-uploads") and time.monotonic() < deadline:
+            time.sleep(0.02)
     finally:
         pump.stop()
         pump.join(5)
