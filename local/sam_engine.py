@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -50,9 +51,7 @@ class Sam:
         children: Children,
     ) -> None:
         self._functions = functions
-        self._environment = environment
-        self._secrets = secrets
-        self._children = children
+        self._serve = partial(_Serving, functions, environment, secrets, children)
         self._ending = ExitStack()
         self._changed = threading.Condition()
         self._retiring = ThreadPoolExecutor(1)
@@ -114,9 +113,6 @@ class Sam:
         with self._changed:
             self._changed.wait_for(lambda: not old.busy or self._is_closing)
         old.close()
-
-    def _serve(self) -> "_Serving":
-        return _Serving(self._functions, self._environment, self._secrets, self._children)
 
 
 def _offer(serving: "_Serving") -> None:
