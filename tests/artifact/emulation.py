@@ -58,7 +58,12 @@ class EmulatedLambdas:
     """Does what local.lambdas.Lambdas does, with one emulator for each function."""
 
     def __init__(
-        self, runtime: Runtime, functions: Mapping[str, Function], environment: Mapping[str, str], log: IO[bytes]
+        self,
+        runtime: Runtime,
+        functions: Mapping[str, Function],
+        environment: Mapping[str, str],
+        log: IO[bytes],
+        _code: Path,
     ) -> None:
         self._emulators = {
             name: _Emulator(runtime, function, dict(environment), log) for name, function in functions.items()
