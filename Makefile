@@ -110,6 +110,7 @@ lock: .venv/dev ## choose the newest versions that pyproject.toml allows, with h
 	$$compile -o requirements.txt; \
 	$$compile -c requirements.txt --group local -o requirements-local.txt; \
 	$$compile -c requirements-local.txt --group dev -o requirements-dev.txt; \
+	$$compile -c requirements-dev.txt --group mutation -o requirements-mutation.txt; \
 	for tool in sam checkov debugger runtime; do \
 	  $(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate --python-version 3.11 \
 	    --group $$tool -o requirements-$$tool.txt; \
