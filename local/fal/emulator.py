@@ -39,6 +39,7 @@ class Emulator:
         clock: Clock | None = None,
         deliver: Deliver = post_webhook,
         fetch: Fetch | None = None,
+        schedule: Schedule | None = None,
         threads: int = 0,
     ) -> None:
         self.settings = EmulatorSettings() if settings is None else settings.model_copy()
@@ -51,7 +52,7 @@ class Emulator:
         self.uploads = UploadDesk()
         self.keys = SigningKeys(self.settings, self.clock)
         self._workers = Workers(threads)
-        self.schedule = Schedule(self.clock, self._workers)
+        self.schedule = Schedule(self.clock, self._workers) if schedule is None else schedule
         inputs = InputLoader(self.settings, self.files, make_fetch(self.settings) if fetch is None else fetch)
         self.queue = Queue(
             self.settings,

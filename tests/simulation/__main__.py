@@ -9,8 +9,8 @@ import sys
 import time
 
 from tests.simulation.backlog import work_off
-from tests.simulation.catalogue import SCENARIOS
-from tests.simulation.parts import Part, cut_scenario, cut_seeds, do
+from tests.simulation.catalogue import INTERLEAVED, SCENARIOS
+from tests.simulation.parts import Part, cut_interleavings, cut_scenario, cut_seeds, do
 from tests.simulation.report import Report, describe
 from tests.simulation.runs import run
 from tests.simulation.sandbox import sandbox
@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed (default 0)")
     parser.add_argument("--jobs", type=int, default=3, help="most jobs of a random schedule (default 3)")
     parser.add_argument("--faults", type=int, default=0, help="all schedules with so many faults, and no random ones")
+    parser.add_argument("--interleaved", action="store_true", help="all schedules in which two functions take turns")
     parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="of this scenario only; may be repeated")
     parser.add_argument("--cores", type=int, default=os.cpu_count(), help="how many processes work")
     parser.add_argument(
@@ -44,7 +45,10 @@ def main() -> int:
         print(worked)
         return worked.succeeded != given.backlog or bool(worked.paid_again)
     parts: list[Part] = []
-    if given.faults:
+    if given.interleaved:
+        for name in given.scenario or INTERLEAVED:
+            parts += cut_interleavings(name, SHARES)
+    elif given.faults:
         for name in given.scenario or SCENARIOS:
             parts += cut_scenario(name, given.faults, SHARES)
     else:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from shared.settings import Settings, WebhookSecret
 from shared.webhook_urls import Target
-from tests.simulation.fal import FAL
+from tests.simulation.fates import FAL
 from tests.simulation.stand_in_buckets import Buckets, StoredObject
 from tests.simulation.stand_in_queue import Queue
 from tests.simulation.stand_ins import Secrets, Table
@@ -49,6 +49,10 @@ class Backend(Protocol):
         """Let the inputs bucket keep each version of an object from now on."""
         ...
 
+    def lag(self, seconds: float) -> None:
+        """Let the table's indexes, and reads that are not consistent, be so late from now on."""
+        ...
+
     def rows(self) -> list[dict[str, Any]]:
         """All rows of the table."""
         ...
@@ -74,6 +78,7 @@ class Memory:
     """AWS in memory, for one run."""
 
     def __init__(self, now: Callable[[], float], table: Table | None = None) -> None:
+        self._now = now
         self._table = Table(TABLE) if table is None else table
         self._buckets, self._queue = Buckets(INPUTS, OUTPUTS), Queue(now)
         self._clients = {
@@ -90,6 +95,10 @@ class Memory:
     def keep_versions(self) -> None:
         """Let the inputs bucket keep each version of an object from now on."""
         self._buckets.versioned.add(INPUTS)
+
+    def lag(self, seconds: float) -> None:
+        """Let the table's indexes, and reads that are not consistent, be so late from now on."""
+        self._table.lag(self._now, seconds)
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows of the table."""

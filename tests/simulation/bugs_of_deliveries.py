@@ -19,7 +19,7 @@ import shared.webhook_urls
 from shared.deliveries import Verifier
 from shared.errors import InvalidDeliveryError, StatusConflictError
 from shared.jobs import JobError, JobStatus
-from tests.simulation.planting import DEPTHS, around, bug
+from tests.simulation.planting import COPIES, around, bug
 from tests.simulation.processes import module_copy
 
 
@@ -52,8 +52,8 @@ def body_is_written_anew_before_it_is_hashed(patch: MonkeyPatch) -> None:
 @bug
 def delivery_about_no_job_is_answered_200(patch: MonkeyPatch) -> None:
     """fal is told that it arrived, and does not come again."""
-    for depth in range(DEPTHS):
-        around(patch, module_copy("callback", depth), "complete", _nobody_is_settled)
+    for number in range(COPIES):
+        around(patch, module_copy("callback", number), "complete", _nobody_is_settled)
 
 
 def _nobody_is_settled(really: Any, app: Any, delivery: Any) -> Any:
@@ -82,8 +82,8 @@ def only_known_requests_are_adopted(patch: MonkeyPatch) -> None:
 @bug
 def only_word_of_a_request_is_refused_for_its_age(patch: MonkeyPatch) -> None:
     """fal's later tries are stale, and nobody else knows the request."""
-    for depth in range(DEPTHS):
-        patch.setattr(module_copy("callback", depth), "is_awaited", lambda *_: False)
+    for number in range(COPIES):
+        patch.setattr(module_copy("callback", number), "is_awaited", lambda *_: False)
 
 
 @bug
@@ -121,8 +121,8 @@ def error_after_ok_fails_the_job(patch: MonkeyPatch) -> None:
             return app.jobs.move(contradicted.args[0], JobStatus.FAILED)
 
     around(patch, shared.completion, "_come_again", come_again)
-    for depth in range(DEPTHS):
-        around(patch, module_copy("callback", depth), "complete", complete)
+    for number in range(COPIES):
+        around(patch, module_copy("callback", number), "complete", complete)
 
 
 class _ContradictedError(Exception):

@@ -19,7 +19,7 @@ from shared.images import Images
 from shared.job_table import JobTable
 from shared.jobs import JobStatus
 from shared.observability import logger
-from tests.simulation.planting import DEPTHS, around, bug
+from tests.simulation.planting import COPIES, around, bug
 from tests.simulation.processes import module_copy
 
 
@@ -120,8 +120,8 @@ def fal_key_is_logged(patch: MonkeyPatch) -> None:
 @bug
 def message_is_deleted_although_nothing_was_written(patch: MonkeyPatch) -> None:
     """An error of the table is noted, and the upload with it."""
-    for depth in range(DEPTHS):
-        around(patch, module_copy("submit", depth), "submit_upload", _swallow)
+    for number in range(COPIES):
+        around(patch, module_copy("submit", number), "submit_upload", _swallow)
 
 
 def _swallow(really: Any, *arguments: Any) -> Any:

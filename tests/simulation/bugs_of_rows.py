@@ -16,7 +16,7 @@ import shared.submission
 from shared.job_indexes import JobIndexes
 from shared.job_table import JobTable
 from shared.jobs import JobStatus
-from tests.simulation.planting import DEPTHS, around, bug
+from tests.simulation.planting import COPIES, around, bug
 from tests.simulation.processes import module_copy
 
 
@@ -51,8 +51,8 @@ def settled_job_is_settled_again(patch: MonkeyPatch) -> None:
             return app.jobs._update(job, {"status": "failed"})  # noqa: SLF001 - no legal move does that
         return really(app, delivery)
 
-    for depth in range(DEPTHS):
-        around(patch, module_copy("callback", depth), "complete", complete)
+    for number in range(COPIES):
+        around(patch, module_copy("callback", number), "complete", complete)
 
 
 @bug

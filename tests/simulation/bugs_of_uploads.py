@@ -18,7 +18,7 @@ from shared.images import Images
 from shared.job_table import JobTable
 from shared.jobs import Job, Upload
 from shared.reasons import Reason
-from tests.simulation.planting import DEPTHS, around, bug
+from tests.simulation.planting import COPIES, around, bug
 from tests.simulation.processes import module_copy
 
 
@@ -73,8 +73,8 @@ def older_event_is_dropped(patch: MonkeyPatch) -> None:
         newest[upload.key] = upload.version
         return really(app, upload, time_left)
 
-    for depth in range(DEPTHS):
-        around(patch, module_copy("submit", depth), "submit_upload", submit)
+    for number in range(COPIES):
+        around(patch, module_copy("submit", number), "submit_upload", submit)
 
 
 @bug

@@ -46,7 +46,16 @@ NOT_TAKEN: dict[str, tuple[int, Any]] = {
     "status401": (401, {"detail": "No user found for Key ID and Secret"}),
     "status500": (500, {"detail": "Internal server error"}),
     "page502": (502, PAGE),
+    "json503": (503, {"message": "Service Unavailable"}),
+    "status422": (422, {"detail": [{"loc": ["body", "prompt"], "msg": "It is refused.", "type": "value_error"}]}),
+    "status404": (404, {"detail": "Application not found"}),
 }
+TAKEN: dict[str, tuple[int, Any]] = {
+    "taken_page502": NOT_TAKEN["page502"],
+    "taken_json503": NOT_TAKEN["json503"],
+    "taken_status408": (408, {"message": "Request Timeout"}),
+}
+"""What a gateway says of a request that it had passed on, and that fal has taken."""
 
 
 def refusal(prompt: bytes) -> tuple[int, Any] | None:
@@ -83,6 +92,11 @@ class FaultyClient:
         if kind == "timeout":
             process.spend(AWS_TIMEOUT_SECONDS)
             raise process.failed(EndpointConnectionError(endpoint_url=ENDPOINT))
+        left: list[Any] = []
+        if kind == "unprocessed":
+            ((table, wanted),) = parameters["RequestItems"].items()
+            first, *left = wanted["Keys"]
+            parameters["RequestItems"] = {table: wanted | {"Keys": [first]}}
         try:
             answer = method(**parameters)
             if kind == "repeated":
@@ -100,7 +114,13 @@ class FaultyClient:
         if kind == "reply_lost":
             process.spend(AWS_TIMEOUT_SECONDS)
             raise process.failed(ReadTimeoutError(endpoint_url=ENDPOINT))
-        return answer
+        return self._hand_back(answer, parameters, left) if left else answer
+
+    @staticmethod
+    def _hand_back(answer: Any, parameters: dict[str, Any], keys: list[Any]) -> Any:
+        """Leave keys unread, as a throttled table does."""
+        ((name, wanted),) = parameters["RequestItems"].items()
+        return answer | {"UnprocessedKeys": {name: wanted | {"Keys": keys}}}
 
 
 def _subject(parameters: dict[str, Any]) -> str:
@@ -124,10 +144,11 @@ class FaultyTransport(httpx.BaseTransport):
         world = self._process.world
         if operation == "fal.submit":
             world.watch.promises.sending(self._process.name, self._process.not_before)
+            world.watch.sending(request.url.params["fal_webhook"])
             if world.scenario.foreign:
                 expect_strangers(world, request.url.params["fal_webhook"])
         kind = self._process.begin(operation, request.url.path.rpartition("/")[2])
-        if kind in {"refused", "no_connection", "sent_not_taken", "slow"}:
+        if kind in {"refused", "no_connection", "sent_not_taken", "write_failed", "slow"}:
             raise self._process.failed(self._fail(kind, request))
         told = refusal(request.content) if operation == "fal.submit" else None
         if told or kind in NOT_TAKEN:
@@ -156,6 +177,8 @@ class FaultyTransport(httpx.BaseTransport):
         if kind == "no_connection":
             self._process.spend(CONNECT_SECONDS)
             return httpx.ConnectTimeout("timed out", request=request)
+        if kind == "write_failed":
+            return httpx.WriteError("Broken pipe", request=request)
         self._process.spend(float(request.extensions["timeout"]["read"]))
         return httpx.ReadTimeout("timed out", request=request)
 
@@ -168,8 +191,11 @@ class FaultyTransport(httpx.BaseTransport):
             raise self._process.failed(httpx.ReadTimeout("timed out"))
         if kind == "taken_reply_cut":
             raise self._process.failed(httpx.RemoteProtocolError("Server disconnected"))
-        if kind == "taken_page502":
-            return _answer(502, PAGE)
+        if kind == "taken_write_failed":
+            # All had been written, and the connection ended before the client knew.
+            raise self._process.failed(httpx.WriteTimeout("timed out"))
+        if kind in TAKEN:
+            return _answer(*TAKEN[kind])
         if kind == "taken_unreadable":
             return httpx.Response(200, content=content[: len(content) // 2])
         if kind == "cut":

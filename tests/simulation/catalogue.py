@@ -1,5 +1,7 @@
 """The scenarios by name: one run each without faults, and the ground for all schedules with some."""
 
+from typing import get_args
+
 from tests.simulation.scenarios import (
     BREAKS_FAL,
     DELETE,
@@ -7,6 +9,7 @@ from tests.simulation.scenarios import (
     PROMPT,
     REFUSED,
     SEEMS_LOCKED,
+    OddResult,
     Outage,
     Post,
     Scenario,
@@ -163,6 +166,35 @@ SCENARIOS = {
             fates=("moved_in_part",),
             allowed_after=3 * HOUR,
         ),
+        *(
+            Scenario(f"result-{fate.replace('_', '-')}", (Post({"prompt": PROMPT, "num_images": 2}),), fates=(fate,))
+            for fate in get_args(OddResult)
+        ),
+        Scenario("page-alone", (Post(),), fates=("pages",), ways=("lost",)),
+        # fal works on a request whose time has long been over.
+        Scenario("stuck", (Post(),), fates=("stuck",)),
+        Scenario("stuck-for-good", (Post(),), fates=("stuck_for_good",)),
+        Scenario("ends-as-it-is-cancelled", (Post(),), run_seconds=14_640.0, ways=("lost",)),
+        # Several at once, and what each sees.
+        Scenario("delivered-at-once", (Post(),), ways=("at_once",)),
+        Scenario("posted-at-once", (Post(copies=(0.0, 0.0)),)),
+        Scenario("swept-twice", (Post(),), ways=("lost",), sweeps="doubled"),
+        Scenario("swept-each-minute", (Upload(),), ways=("late",), sweeps="each_minute", run_seconds=400.0),
+        Scenario(
+            "locked-and-swept-twice",
+            (Upload(), Post(at=30.0), Post(at=40.0, key="order-2", owner="guest")),
+            sweeps="doubled",
+            outages=(Outage("fal.submit", "status403", 0, 300),),
+        ),
+        Scenario("late-index", (Upload(), Post(at=0.5)), ways=("lost", "late"), lag=70.0),
+        Scenario(
+            "late-index-while-locked",
+            (Upload(), Post(at=30.0)),
+            lag=70.0,
+            outages=(Outage("fal.submit", "status403", 0, 400),),
+        ),
+        Scenario("skewed-clocks", (Upload(copies=(1.0,)), Post(at=30.0)), ways=("lost", "twice"), skew=4.0),
+        Scenario("two-owners-with-one-key", (Post(), Post(owner="guest"))),
         Scenario("generous", (Post({"prompt": PROMPT, "num_images": 2}),), fates=("generous",)),
         Scenario("foreign", (Post(),), foreign=True, run_seconds=30.0),
         Scenario(
@@ -244,3 +276,10 @@ SCENARIOS = {
         ),
     )
 }
+INTERLEAVED = (
+    *("upload", "upload-again", "two-presets", "post", "posted-at-once", "post-again", "two-jobs"),
+    *("delivered-twice", "delivered-at-once", "contradicted", "error-first", "late-delivery", "swept-twice"),
+    *("in-doubt", "never-started", "ends-as-it-is-cancelled", "locked-and-swept-twice", "foreign-in-doubt"),
+    *("events-out-of-order", "overwritten", "payload-error", "late-index", "paused-as-a-lock-begins"),
+)
+"""The core scenarios, in which any two functions that run at once are interleaved at each pair of their calls."""

@@ -8,8 +8,8 @@ from botocore.exceptions import ClientError
 
 from local.fal import Emulator, EmulatorSettings, Script
 from local.fal.keys import sign
-from local.fal.scripts import ScriptedResult
-from tests.simulation.scenarios import PROMPT, Fate, Way
+from tests.simulation.fates import FAL, HEAD, error_body, failure, pictures, success
+from tests.simulation.scenarios import Fate, Way
 from tests.simulation.stand_in_buckets import linked
 from tests.simulation.strangers import STRANGER, Call
 
@@ -17,23 +17,9 @@ if TYPE_CHECKING:
     from local.fal.requests import Request
     from tests.simulation.world import World
 
-FAL = "http://127.0.0.1:8787"
-MOVED = "http://127.0.0.1:9787"
-"""Where fal's files are that have moved to another host."""
-LATE_SECONDS = 240.0
+COPIES: dict[Way, float] = {"at_once": 0.0, "late": 240.0, "echoed": 240.0}
+"""After how many seconds a delivery comes again, or for the first time."""
 LATER_SECONDS = 5.0
-LARGE, VAST = 12_000, 450_000
-"""Bytes that make a result one of those which fal keeps for six minutes only, and one that fits into no row."""
-TAILS: dict[Fate, int] = {"long_urls": 8_100, "overlong_urls": 30_000}
-"""Characters that make URLs as long as they are taken, and longer ones."""
-HEAD = b"\xff\xd8\xff\xc0\x00\x0b\x08\x00\x10\x00\x10\x01\x01\x11\x00"
-"""The beginning of a JPEG of 16 by 16 pixels."""
-
-
-def error_body(kind: str) -> dict[str, Any]:
-    """A model's error; its `input` echoes the prompt, which must stay out of the log."""
-    detail = {"loc": ["body", "image_url"], "msg": "It could not be done.", "type": kind, "input": {"prompt": PROMPT}}
-    return {"detail": [detail]}
 
 
 def forgeries(headers: dict[str, str], body: bytes) -> list[tuple[dict[str, str], bytes]]:
@@ -54,7 +40,7 @@ class Fal(Emulator):
     """The emulator of a run."""
 
     def __init__(self, world: "World", settings: EmulatorSettings) -> None:
-        super().__init__(settings, clock=world.clock, deliver=self._carry)
+        super().__init__(settings, clock=world.clock, deliver=self._carry, schedule=world.turns)
         self._world = world
         self._taken = 0
         self.posting = b""
@@ -70,36 +56,13 @@ class Fal(Emulator):
         self._files.append([])
         arguments = json.loads(self.posting)
         self.edited.append(self._read_input(arguments.get("image_url")))
-        images = int(arguments.get("num_images", 1)) + (3 if fate == "generous" else 0)
-        if fate == "runner_error":
-            return Script(infrastructure_error="runner_server_error")
-        if fate in {"error", "download_error"}:
-            kind = "file_download_error" if fate == "download_error" else "content_policy_violation"
-            return Script(result=ScriptedResult(status=422, body=error_body(kind)))
-        if fate == "startup_timeout":
-            return Script(infrastructure_error="startup_timeout")
-        if fate == "untyped":
-            return Script(result=ScriptedResult(status=400, body={"detail": "Bad request"}))
-        bodies = [HEAD + f"request {number}, image {index}".encode() for index in range(images)]
+        if failed := failure(fate):
+            return failed
+        bodies = pictures(fate, number, int(arguments.get("num_images", 1)))
         self._files[number] = bodies
-        records: list[Any] = []
-        for index, body in enumerate(bodies):
-            path = f"{number}/{index}.jpg"
-            self.files.put(path, body, "image/jpeg", 86_400)
-            host = MOVED if fate == "moved" or (fate == "moved_in_part" and index) else FAL
-            tail = f"?{'x' * TAILS[fate]}" if fate in TAILS else ""
-            url = f"{host}/files/{path}{tail}"
-            records.append({"url": url, "content_type": "image/jpeg"})
-        content: dict[str, Any] = {"images": records, "seed": number, "prompt": PROMPT}
-        if fate == "vast":
-            content = {"pictures": "x" * VAST}
-        if fate == "large":
-            content["timings"] = "x" * LARGE
-        return Script(
-            result=ScriptedResult(body=content, billable_units=images),
-            payload_error=fate == "payload_error",
-            queue_seconds=10_000 if fate == "never_started" else None,
-        )
+        for index, body in enumerate(bodies if fate != "gone" else []):
+            self.files.put(f"{number}/{index}.jpg", body, "image/jpeg", 86_400)
+        return success(fate, number, len(bodies))
 
     def requests(self) -> "list[Request]":
         """All that it took, in their order."""
@@ -127,23 +90,20 @@ class Fal(Emulator):
         way = self.way(request) if request else "prompt"
         if self._world.scenario.forged:
             self._call_forged(url, headers, body)
-        if way == "lost":
-            return 200
-        if way == "late":
-            self._call_later(LATE_SECONDS, url, headers, body)
+        if way in COPIES:
+            self._call_later(COPIES[way], url, headers, body)
+        if way in {"lost", "late"}:
             return 200
         if way == "error_first":
             self._call(url, *self._contradiction(headers, body))
         if way == "bare":
             headers, body = self._signed(headers, json.loads(body) | {"payload": None})
-        began = self.clock.now()
-        status = self._call(url, headers, body)
-        if self.clock.now() - began > timeout:
-            raise httpx.ReadTimeout("no answer in time")
+        try:
+            status = self._world.turns.in_time(timeout, lambda: self._call(url, headers, body))
+        except TimeoutError:
+            raise httpx.ReadTimeout("no answer in time") from None
         if way == "twice":
             self._call(url, headers, body)
-        if way == "echoed":
-            self._call_later(LATE_SECONDS, url, headers, body)
         if way == "contradicted":
             self._call_later(LATER_SECONDS, url, *self._contradiction(headers, body))
         return status

@@ -12,6 +12,7 @@ WRITES = frozenset({"put_item", "update_item", "put_object", "delete_item", "tra
 
 AWS_READ = ("crash_before", "crash_after", "throttled", "timeout", *WAITS)
 AWS_WRITE = (*AWS_READ, "reply_lost", "repeated")
+BATCH_READ = (*AWS_READ, "unprocessed")
 POST_KINDS = (
     "crash_before",
     "crash_after",
@@ -25,7 +26,14 @@ POST_KINDS = (
     "status401",
     "page502",
     "status500",
+    "status422",
+    "status404",
     "sent_not_taken",
+    "write_failed",
+    "json503",
+    "taken_write_failed",
+    "taken_json503",
+    "taken_status408",
     "taken_reply_lost",
     "taken_reply_cut",
     "taken_page502",
@@ -35,7 +43,7 @@ POST_KINDS = (
 GET_KINDS = ("crash_before", "crash_after", "refused", "page502", "typed500", "cut", "slow", *WAITS)
 DELETE_KINDS = ("reply_lost", "throttled")
 
-NAMES = tuple(dict.fromkeys((*AWS_WRITE, *POST_KINDS, *GET_KINDS)))
+NAMES = tuple(dict.fromkeys((*AWS_WRITE, *BATCH_READ, *POST_KINDS, *GET_KINDS)))
 
 
 def kinds_of(operation: str) -> tuple[str, ...]:
@@ -45,6 +53,8 @@ def kinds_of(operation: str) -> tuple[str, ...]:
         return DELETE_KINDS if name == "delete_message_batch" else ()
     if service == "fal":
         return POST_KINDS if name == "submit" else GET_KINDS
+    if name == "batch_get_item":
+        return BATCH_READ
     return AWS_WRITE if name in WRITES else AWS_READ
 
 

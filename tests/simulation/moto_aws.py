@@ -57,6 +57,10 @@ class Moto:
     def keep_versions(self) -> None:
         """The stack's own bucket keeps them anyway."""
 
+    def lag(self, seconds: float) -> None:
+        """Moto's table is never late."""
+        raise NotImplementedError
+
     def rows(self) -> list[dict[str, Any]]:
         """All rows of the table."""
         return [_item(item) for item in self._table().items.values()]

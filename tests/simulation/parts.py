@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.simulation.exhaustive import schedules
+from tests.simulation.exhaustive import Run, interleavings, schedules
 from tests.simulation.report import Report
-from tests.simulation.runs import run
+from tests.simulation.runs import Outcome, run
 from tests.simulation.sandbox import Sandbox, sandbox
 
 
@@ -36,7 +36,20 @@ class Share:
         return f"{self.scenario} with up to {self.faults} faults, {self.part + 1} of {self.parts}"
 
 
-Part = Seeds | Share
+@dataclass(frozen=True)
+class Interleaved:
+    """A share of all schedules of a scenario in which two functions stand still in turn."""
+
+    scenario: str
+    part: int
+    parts: int
+
+    def __str__(self) -> str:
+        """For lists of tests."""
+        return f"{self.scenario} interleaved, {self.part + 1} of {self.parts}"
+
+
+Part = Seeds | Share | Interleaved
 
 
 def cut_seeds(first: int, count: int, most_jobs: int, size: int) -> Iterator[Seeds]:
@@ -51,6 +64,12 @@ def cut_scenario(scenario: str, faults: int, parts: int) -> Iterator[Share]:
         yield Share(scenario, faults, part, parts)
 
 
+def cut_interleavings(scenario: str, parts: int) -> Iterator[Interleaved]:
+    """So many shares of a scenario's interleavings."""
+    for part in range(parts):
+        yield Interleaved(scenario, part, parts)
+
+
 def do(part: Part) -> Report:
     """Do one part in this process."""
     with sandbox() as box:
@@ -60,10 +79,17 @@ def do(part: Part) -> Report:
 def do_in(box: Sandbox, part: Part) -> Report:
     """Do one part in a sandbox that is there."""
     report = Report()
-    if isinstance(part, Seeds):
-        for seed in range(part.first, part.end):
-            report.add(run(box, f"seed:{seed}/{part.most_jobs}"))
-    else:
-        for outcome in schedules(lambda token: run(box, token), part.scenario, part.faults, (part.part, part.parts)):
-            report.add(outcome)
+    for outcome in outcomes(lambda token: run(box, token), part):
+        report.add(outcome)
     return report
+
+
+def outcomes(once: Run, part: Part) -> Iterator[Outcome]:
+    """The runs of a part."""
+    match part:
+        case Seeds():
+            return (once(f"seed:{seed}/{part.most_jobs}") for seed in range(part.first, part.end))
+        case Interleaved():
+            return interleavings(once, part.scenario, (part.part, part.parts))
+        case Share():
+            return schedules(once, part.scenario, part.faults, (part.part, part.parts))

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shared.reasons import PAID_AND_LOST, Reason
-from shared.waiting import STORE
 
 if TYPE_CHECKING:
     from local.fal.requests import Request
@@ -26,18 +25,6 @@ def lacks_pictures(job: dict[str, Any], requests: "list[Request]") -> bool:
     """Whether a picture was paid that the job does not have, and by its own word will not have."""
     is_paid = any(request.outcome and request.outcome.units for request in requests)
     return is_paid and (job["status"] == "failed" or kind_of(job) in LOST)
-
-
-def is_given_up(world: "World", job: dict[str, Any], request: "Request") -> bool:
-    """Whether a paid job could not but fail: nobody allowed the host in time, or what fal said is not to be used."""
-    fate, kind, allowed_after = world.fal.fate(request), kind_of(job), world.scenario.allowed_after
-    never_allowed = allowed_after is None or allowed_after > STORE
-    return (
-        (fate == "moved" and kind == Reason.OUTPUT_HOST_NOT_ALLOWED and never_allowed)
-        or (fate == "vast" and kind == Reason.UNREADABLE_RESULT)
-        or (fate == "overlong_urls" and kind == Reason.OUTPUT_REFUSED)
-        or (world.scenario.filled_after is not None and kind == Reason.LOOK_FAILED)
-    )
 
 
 def judge_kept(

@@ -8,8 +8,8 @@ from pytest import MonkeyPatch  # noqa: PT013 - as the type of so many functions
 
 Plant = Callable[[MonkeyPatch], None]
 BUGS: dict[str, Plant] = {}
-DEPTHS = 3
-"""How deep functions of a kind run within one another."""
+COPIES = 3
+"""How many copies of a function's module have the mistake: so many of a kind run at once at most, as a rule."""
 
 
 def bug(plant: Plant) -> Plant:

@@ -1,8 +1,10 @@
 """Lambda functions as simulated processes: an application each, kept warm, gone after a crash."""
 
 import importlib.util
+from collections import defaultdict
 from datetime import UTC, datetime
 from functools import cache
+from itertools import count
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -55,14 +57,14 @@ class Process:
         """Before that fal has asked this container to send nothing."""
         self._calls = 0
         self._subject = ""
-        clock, clients = world.clock, {}
+        clock, skew, clients = world.clock, world.next_skew(), {}
         for service in ("dynamodb", "s3", "secretsmanager"):
             clients[service] = FaultyClient(world.backend.client(service), service, self)
         self.app = App(
             world.settings,
             client=clients.__getitem__,
             http=httpx.Client(transport=FaultyTransport(world.transport, self), trust_env=False),
-            now=lambda: datetime.fromtimestamp(clock.now() // 0.001 / 1000, UTC),
+            now=lambda: datetime.fromtimestamp((clock.now() + skew) // 0.001 / 1000, UTC),
             nonce=world.nonce,
             sleep=self.pause,
             threads=1,
@@ -108,12 +110,8 @@ class Process:
         return CrashError(self.name)
 
     def pause(self, seconds: float) -> None:
-        """Wait as the code under test asks to; no sweep begins meanwhile, as it would end before this goes on."""
-        self.world.sleepers += 1
-        try:
-            self.spend(seconds)
-        finally:
-            self.world.sleepers -= 1
+        """Wait as the code under test asks to."""
+        self.spend(seconds)
 
     def spend(self, seconds: float) -> None:
         """Let time pass, in which all else goes on.
@@ -123,7 +121,11 @@ class Process:
         """
         clock = self.world.clock
         self.world.pauses += 1
-        self.world.run_until(min(clock.now() + seconds, self.deadline))
+        # Powertools keeps the event at hand where all in this process see it; on AWS each function has a process.
+        routed = {name: BaseRouter.__dict__.get(name) for name in ("current_event", "lambda_context")}
+        self.world.turns.stand_still(min(clock.now() + seconds, self.deadline))
+        for name, value in routed.items():
+            setattr(BaseRouter, name, value)
         if clock.now() >= self.deadline:
             raise self.crash()
 
@@ -135,7 +137,8 @@ class Processes:
         self._world = world
         self._alive: list[Process] = []
         self._made = 0
-        self._depth: dict[str, int] = {}
+        self._copies: defaultdict[str, set[int]] = defaultdict(set)
+        """Which copies of a function's module are at work."""
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         """Run a function with an event, in a free container or a new one.
@@ -145,11 +148,11 @@ class Processes:
         """
         process = self._free(function)
         module_name, _, handler = function.partition(".")
-        depth = self._depth.get(module_name, 0)
-        self._depth[module_name] = depth + 1
         # A function that runs while another of its kind stands still has a memory of its own, as on AWS.
-        module = module_copy(module_name, depth)
-        routed = {name: BaseRouter.__dict__.get(name) for name in ("current_event", "lambda_context")}
+        at_work = self._copies[module_name]
+        number = next(number for number in count() if number not in at_work)
+        at_work.add(number)
+        module = module_copy(module_name, number)
         before = module.__dict__["app"]
         module.__dict__["app"] = lambda: process.app
         process.start()
@@ -165,9 +168,7 @@ class Processes:
         finally:
             process.busy = False
             module.__dict__["app"] = before
-            for name, value in routed.items():
-                setattr(BaseRouter, name, value)
-            self._depth[module_name] = depth
+            at_work.remove(number)
 
     def renew(self) -> None:
         """Let those that are free be followed by new ones, as after a deploy."""
@@ -190,10 +191,10 @@ class Processes:
 
 
 @cache
-def module_copy(name: str, depth: int) -> ModuleType:
-    """The module of a function, or the copy that runs `depth` deep within it."""
+def module_copy(name: str, number: int) -> ModuleType:
+    """The module of a function, or a copy of it for a run beside others."""
     original = importlib.import_module(f"functions.{name}")
-    if depth == 0:
+    if number == 0:
         return original
     spec = importlib.util.find_spec(original.__name__)
     if spec is None or spec.loader is None:

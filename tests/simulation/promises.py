@@ -25,6 +25,8 @@ PROMPTLY = 2 * HOUR
 """How soon after fal's last word a job ends where nothing else goes wrong."""
 IN_TIME = 900
 """How soon a good job ends among refused ones, in seconds after the account is open."""
+FOR_A_DAY = {*MOVED_FATES, "gone"}
+"""Pictures that are tried for a day."""
 THROTTLES = frozenset({"status429", "wait600", "wait_until"})
 
 Jobs = dict[str, dict[str, Any]]
@@ -103,7 +105,7 @@ class Promises:
         if (
             last is None
             or job["status"] not in {"succeeded", "failed"}
-            or self._world.fal.fate(requests[-1]) in MOVED_FATES
+            or self._world.fal.fate(requests[-1]) in FOR_A_DAY
         ):
             return
         if (late := seconds(job["settled_at"]) - last) > PROMPTLY:

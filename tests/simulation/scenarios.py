@@ -12,9 +12,12 @@ from shared.upload_patterns import UploadPattern
 OddFate = Literal[
     "startup_timeout", "untyped", "moved", "moved_in_part", "generous", "vast", "long_urls", "overlong_urls"
 ]
-Fate = Literal["ok", "error", "payload_error", "download_error", "runner_error", "large", "never_started"] | OddFate
+OddResult = Literal["fewer", "none", "same_twice", "pages", "page_in_part", "no_bytes", "gone"]
+Endless = Literal["stuck", "stuck_for_good"]
+Plain = Literal["ok", "error", "payload_error", "download_error", "runner_error", "large", "never_started"]
+Fate = Plain | OddFate | OddResult | Endless
 """What fal makes of a request that it took."""
-Way = Literal["prompt", "lost", "twice", "echoed", "late", "contradicted", "error_first", "bare"]
+Way = Literal["prompt", "lost", "twice", "at_once", "echoed", "late", "contradicted", "error_first", "bare"]
 """How a request's delivery comes."""
 FATES: tuple[tuple[Fate, ...], tuple[int, ...]] = (
     (
@@ -31,12 +34,21 @@ FATES: tuple[tuple[Fate, ...], tuple[int, ...]] = (
         "moved_in_part",
         "long_urls",
         "overlong_urls",
+        "fewer",
+        "none",
+        "same_twice",
+        "pages",
+        "page_in_part",
+        "no_bytes",
+        "gone",
+        "stuck",
+        "stuck_for_good",
     ),
-    (24, 6, 6, 6, 6, 6, 2, 4, 1, 2, 1, 1, 1),
+    (24, 6, 6, 6, 6, 6, 2, 4, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
 )
 WAYS: tuple[tuple[Way, ...], tuple[int, ...]] = (
-    ("prompt", "lost", "twice", "echoed", "late", "contradicted", "error_first", "bare"),
-    (4, 1, 1, 1, 1, 1, 1, 1),
+    ("prompt", "lost", "twice", "at_once", "echoed", "late", "contradicted", "error_first", "bare"),
+    (4, 1, 1, 1, 1, 1, 1, 1, 1),
 )
 """What random runs choose from, and how often."""
 PROMPT = "CANARY-PROMPT"
@@ -102,7 +114,9 @@ class Scenario:
     `slots`: the requests that fal runs at once. `versioned`: the inputs bucket keeps each version. `foreign`: another
     customer of fal sends deliveries of its own to our URLs. `paused`: when the operator stops all sending, and when it
     goes on. `allowed_after`: when the operator allows the host to which fal has moved files. `filled_after`: when the
-    rows of open jobs are found full, as another release could have left them.
+    rows of open jobs are found full, as another release could have left them. `sweeps`: the clock's function runs when
+    a job is due, and then twice at once, or each minute. `lag`: the seconds by which indexes, and reads that are not
+    consistent, are late. `skew`: by which the clocks of functions are ahead and behind in turn.
     """
 
     name: str
@@ -118,6 +132,9 @@ class Scenario:
     paused: tuple[float, float] | None = None
     allowed_after: float | None = None
     filled_after: float | None = None
+    sweeps: Literal["due", "doubled", "each_minute"] = "due"
+    lag: float = 0.0
+    skew: float = 0.0
 
     @property
     def is_rough(self) -> bool:
@@ -158,6 +175,8 @@ def random_scenario(dice: random.Random, name: str, most_jobs: int) -> Scenario:
             forged=dice.random() < ROUGH,
             foreign=dice.random() < ROUGH,
             allowed_after=dice.choice((None, 5000.0)),
+            sweeps=dice.choice(("due", "due", "doubled")),
+            lag=dice.choice((0.0, 2.0)),
         )
     submissions = tuple(_random_submission(dice, index) for index in range(dice.randint(1, most_jobs)))
     return Scenario(
@@ -173,6 +192,9 @@ def random_scenario(dice: random.Random, name: str, most_jobs: int) -> Scenario:
         foreign=dice.random() < 0.1,
         paused=dice.choice((None, None, (0.0, 400.0), (1.0, 4000.0), (61.0, 90_000.0))),
         allowed_after=dice.choice((None, 5000.0)),
+        sweeps=dice.choice(("due", "due", "doubled")),
+        lag=dice.choice((0.0, 0.0, 2.0, 70.0)),
+        skew=dice.choice((0.0, 0.0, 3.0)),
     )
 
 

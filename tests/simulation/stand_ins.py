@@ -6,7 +6,8 @@ tier, in which the same schedules run on moto and must end in the same state.
 
 # ruff: noqa: N803 - the parameters are named as AWS names them
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -61,6 +62,28 @@ def value_bytes(typed: Mapping[str, Any]) -> int:
     )()
 
 
+class Replica:
+    """What reads show that are not consistent: the items as they were some seconds ago (DynamoDB docs: reads)."""
+
+    def __init__(self, now: Callable[[], float], lag: float) -> None:
+        self._now = now
+        self._lag = lag
+        self._items: dict[str, dict[str, Any]] = {}
+        self._coming: deque[tuple[float, str, dict[str, Any]]] = deque()
+
+    def follow(self, job_id: str, item: dict[str, Any]) -> None:
+        """Take over a write, later."""
+        self._coming.append((self._now() + self._lag, job_id, item))
+
+    @property
+    def items(self) -> dict[str, dict[str, Any]]:
+        """The items that are there by now."""
+        while self._coming and self._coming[0][0] <= self._now():
+            _, job_id, item = self._coming.popleft()
+            self._items[job_id] = item
+        return self._items
+
+
 class Table:
     """DynamoDB with one table."""
 
@@ -69,6 +92,21 @@ class Table:
     def __init__(self, name: str) -> None:
         self._name = name
         self.items: dict[str, dict[str, Any]] = {}
+        self._replica: Replica | None = None
+
+    def lag(self, now: Callable[[], float], seconds: float) -> None:
+        """Let indexes, and reads that are not consistent, be so late from now on."""
+        self._replica = Replica(now, seconds)
+
+    @property
+    def _shown(self) -> dict[str, dict[str, Any]]:
+        """What indexes, and reads that are not consistent, show."""
+        return self.items if self._replica is None else self._replica.items
+
+    def _write(self, job_id: str, item: dict[str, Any]) -> None:
+        self.items[job_id] = item
+        if self._replica:
+            self._replica.follow(job_id, item)
 
     def put_item(
         self,
@@ -90,7 +128,7 @@ class Table:
         self._know(TableName)
         self._checked("PutItem", Item, guard)
         check_size("PutItem", Item)
-        self.items[Item["job_id"]["S"]] = dict(Item)
+        self._write(Item["job_id"]["S"], dict(Item))
         return {}
 
     def update_item(
@@ -116,7 +154,7 @@ class Table:
         before = self._checked("UpdateItem", Key, guard, UpdateExpression)
         after = updated(UpdateExpression, before or Key, ExpressionAttributeNames, ExpressionAttributeValues)
         check_size("UpdateItem", after)
-        self.items[Key["job_id"]["S"]] = after
+        self._write(Key["job_id"]["S"], after)
         answers: dict[str, dict[str, Any]] = {
             "NONE": {},
             "ALL_NEW": {"Attributes": dict(after)},
@@ -125,10 +163,9 @@ class Table:
         return answers[ReturnValues]
 
     def get_item(self, *, TableName: str, Key: dict[str, Any], ConsistentRead: bool = False) -> dict[str, Any]:
-        """Read an item; here every read is consistent."""
-        del ConsistentRead
+        """Read an item."""
         self._know(TableName)
-        item = self.items.get(Key["job_id"]["S"])
+        item = (self.items if ConsistentRead else self._shown).get(Key["job_id"]["S"])
         return {} if item is None else {"Item": dict(item)}
 
     def batch_get_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:
@@ -138,7 +175,8 @@ class Table:
         names = wanted.get("ExpressionAttributeNames", NONE)
         projected = [part.strip() for part in wanted.get("ProjectionExpression", "").split(",") if part.strip()]
         only = {names[part] if part.startswith("#") else part for part in projected}
-        found = [self.items.get(key["job_id"]["S"]) for key in wanted["Keys"]]
+        items = self.items if wanted.get("ConsistentRead") else self._shown
+        found = [items.get(key["job_id"]["S"]) for key in wanted["Keys"]]
         shown = [{k: v for k, v in item.items() if not only or k in only} for item in found if item]
         return {"Responses": {name: shown}, "UnprocessedKeys": {}}
 
@@ -161,7 +199,7 @@ class Table:
         texts = (KeyConditionExpression, FilterExpression) if FilterExpression else (KeyConditionExpression,)
         check_placeholders(texts, names, values)
         keys = INDEXES[IndexName]
-        rows = [item for item in self.items.values() if all(key in item for key in keys)]
+        rows = [item for item in self._shown.values() if all(key in item for key in keys)]
         rows = [item for item in rows if holds(KeyConditionExpression, item, names, values)]
 
         def order(item: Mapping[str, Any]) -> Any:

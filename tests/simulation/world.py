@@ -5,8 +5,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
@@ -16,11 +16,13 @@ from shared.waiting import T_MAX
 from tests.simulation.backends import API, CANARIES, NOBODY, SETTINGS, TABLE, Backend
 from tests.simulation.bodies import body_of, fill_rows
 from tests.simulation.events import http_event
-from tests.simulation.fal import FAL, MOVED, Fal
+from tests.simulation.fal import Fal
+from tests.simulation.fates import FAL, MOVED
 from tests.simulation.faults import Plan, kinds_of
 from tests.simulation.invariants import Watch
 from tests.simulation.processes import FunctionFailedError, Process, Processes
 from tests.simulation.scenarios import Post, Scenario, Upload
+from tests.simulation.turns import Turns
 from tests.simulation.uploads import Uploads
 
 MINUTE = 60
@@ -34,12 +36,14 @@ POST_AGAIN_SECONDS = (2.0, 10.0, 60.0, 300.0, 1800.0)
 
 
 class Point(NamedTuple):
-    """A call, at which something may go wrong; `first` in its function's run."""
+    """A call, at which something may go wrong; `first` in its function's run, `at` seconds after the beginning."""
 
     number: int
     operation: str
     subject: str
     first: bool
+    process: str
+    at: float
 
 
 @dataclass
@@ -66,7 +70,9 @@ class World:
         self.trace: list[tuple[float, str, str, str, str]] = []
         self.points: list[Point] = []
         self.clients: list[Client] = []
+        self._skew = -scenario.skew
         self.watch = Watch(self)
+        self.turns = Turns(clock)
         self.fal = Fal(
             self,
             EmulatorSettings(
@@ -81,9 +87,10 @@ class World:
         self.uploads = Uploads(self)
         if scenario.versioned:
             backend.keep_versions()
+        if scenario.lag:
+            backend.lag(scenario.lag)
         self._swept_at = self.began_at
         self.pauses = 0
-        self.sleepers = 0
         self._is_over = False
         self._nonces = 0
         self._dice = random.Random(scenario.name)  # noqa: S311 - a run that repeats is the purpose
@@ -95,6 +102,11 @@ class World:
         self._nonces += 1
         return f"nonce-{self._nonces}"
 
+    def next_skew(self) -> float:
+        """By how many seconds the next function's clock is ahead."""
+        self._skew = -self._skew
+        return self._skew
+
     def token(self, size: int) -> str:
         """The next text that looks random."""
         return self._dice.randbytes(size).hex()
@@ -104,10 +116,10 @@ class World:
         if self._is_over:
             return None
         number = len(self.points) + 1
-        self.points.append(Point(number, operation, subject, first))
+        after = self.clock.now() - self.began_at
+        self.points.append(Point(number, operation, subject, first, process.name, after))
         kind = self.plan.at(number, operation, first=first)
         if kind is None:
-            after = self.clock.now() - self.began_at
             kind = next((one.kind for one in self.scenario.outages if one.hits(operation, after)), None)
         if kind is not None and kind not in kinds_of(operation):
             raise ValueError(f"call {number} is {process.name}'s {operation}, to which {kind} cannot happen")
@@ -137,6 +149,9 @@ class World:
             for body in dead:
                 self.uploads.hand_over(body)
             self.run_until(self.clock.now() + T_MAX + SWEEP_LATE, whole=True)
+        if self.turns.standing:
+            raise RuntimeError(f"{self.turns.standing} stand still for ever")
+        self.clock.move(self.scenario.lag)
         self._is_over = True
 
     def run_until(self, target: float, *, whole: bool = False) -> None:
@@ -144,7 +159,7 @@ class World:
         schedule = self.fal.schedule
         while True:
             schedule.run_due()
-            sweep_at, due = None if self.sleepers else self._next_sweep(), schedule.next_due()
+            sweep_at, due = self._next_sweep(), schedule.next_due()
             moments = [moment for moment in (sweep_at, due) if moment is not None and moment <= target]
             if not moments:
                 break
@@ -152,7 +167,8 @@ class World:
             self.clock.move(max(0.0, moment - self.clock.now()))
             if moment == sweep_at:
                 self._swept_at = moment
-                self._sweep()
+                for _ in range(2 if self.scenario.sweeps == "doubled" else 1):
+                    schedule.at(moment, self._sweep)
         if not whole or self._next_sweep() is not None:
             self.clock.move(max(0.0, target - self.clock.now()))
 
@@ -165,6 +181,8 @@ class World:
         if not rows:
             return None
         due = [int(row["check_at"]["N"]) for row in rows]
+        if self.scenario.sweeps == "each_minute":
+            due.append(int(self._swept_at + MINUTE))
         if any(row["open_shard"]["S"].startswith("parked") for row in rows):
             is_long = self.clock.now() - self.began_at > PARKED_BY_THE_MINUTE
             due.append(int(self._swept_at + (PARKED_LATER if is_long else MINUTE)))
@@ -230,11 +248,24 @@ class World:
         if again and client.post.key:
             self.fal.schedule.after(again[0], lambda: self._post(client, again[1:]))
 
-    def read(self, job_id: str, owner: str) -> str:
-        """The job's status as its owner reads it."""
-        event = http_event("GET", f"{API}/jobs/{job_id}", {}, b"")
+    def get(self, path: str, owner: str, query: dict[str, str] | None = None) -> tuple[int, Any]:
+        """What an owner is answered to a GET: the status and the body."""
+        event = http_event("GET", f"{API}{path}?{urlencode(query or {})}", {}, b"")
         event["requestContext"]["authorizer"] = {"lambda": {"owner": owner}}
-        return str(json.loads(self.processes.invoke("jobs.handler", event)["body"])["status"])
+        answer = self.processes.invoke("jobs.handler", event)
+        return int(answer["statusCode"]), json.loads(answer["body"])
+
+    # What is looked at without a call.
+
+    def stored(self, key: str) -> bytes | None:
+        """The object in the outputs bucket."""
+        found = self.backend.objects().get((self.settings.outputs_bucket, key))
+        return found.content if found else None
+
+    @staticmethod
+    def asked_for(job: dict[str, Any]) -> int:
+        """How many pictures a job was to have."""
+        return int(json.loads(job.get("arguments_json", "{}")).get("num_images", 1))
 
     # Deliveries.
 
