@@ -17,7 +17,7 @@ from tests.iam.day import DAY, Day
 from tests.iam.needs import Need, bucket_arn, needs_of
 from tests.simulation import processes
 from tests.simulation.calls import FaultyClient
-from tests.simulation.fal import FAL
+from tests.simulation.fates import FAL
 from tests.simulation.faults import FixedPlan
 from tests.simulation.moto_aws import moto_stack
 from tests.simulation.sandbox import sandbox

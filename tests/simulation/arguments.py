@@ -1,5 +1,6 @@
 """What must hold of requests at fal: they are what the caller, or the upload's preset, asked for, and nothing else."""
 
+import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -14,7 +15,7 @@ def judge_arguments(world: "World", job: dict[str, Any], requests: "list[Request
     """Judge the requests of one job."""
     asked_for = asked(world, job)
     for request in requests:
-        said = dict(request.arguments)
+        said: dict[str, Any] = json.loads(json.dumps(request.arguments))
         link = said.pop("image_url", None)
         wanted = dict(asked_for)
         key = wanted.pop("image_url", None)

@@ -1,6 +1,5 @@
 """Bodies and rows near the limit: which are taken, and rows that are full before they are ended."""
 
-import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -8,11 +7,11 @@ from typing import TYPE_CHECKING
 from shared.jobs import moment_text
 from shared.posting import MAX_BODY_BYTES
 from shared.waiting import HOUR, T_MAX
-from tests.simulation.stand_ins import MOST_ITEM_BYTES, item_bytes
+from tests.simulation.stand_in_errors import MOST_ITEM_BYTES, item_bytes
 
 if TYPE_CHECKING:
     from tests.simulation.backends import Backend
-    from tests.simulation.world import Client
+    from tests.simulation.clients import Client
 
 LIMIT = MAX_BODY_BYTES
 """What docs/api.md promises; taken before any mistake is planted."""
@@ -20,18 +19,13 @@ LITTLE = 8
 """The bytes that are free in a row which is called full."""
 
 
-def body_of(client: "Client") -> bytes:
-    """The body that a client posts."""
-    return json.dumps(client.post.fields, ensure_ascii=False).encode()
-
-
 def judge_body(client: "Client", found: Callable[[str, str], None]) -> None:
-    """A body of at most the limit is never too large, and a larger one never makes a job."""
-    size = len(body_of(client))
+    """Of valid bodies none of at most the limit is refused, whoever posts it, and a larger one never makes a job."""
+    size = len(client.body)
     if size > LIMIT and client.job_ids:
         found("I12", f"a body of {size} bytes made the jobs {sorted(client.job_ids)}")
-    if size <= LIMIT and 422 in client.answers:
-        found("I12", f"a body of {size} bytes was refused")
+    if size <= LIMIT and (refusals := [answer for answer in client.answers if 400 <= answer < 500]):
+        found("I12", f"a body of {size} bytes was refused: {refusals}")
 
 
 def fill_rows(backend: "Backend", table_name: str) -> None:

@@ -13,7 +13,7 @@ import httpx
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from tests.simulation.scenarios import BREAKS_FAL, REFUSED, SEEMS_LOCKED
-from tests.simulation.stand_ins import client_error
+from tests.simulation.stand_in_errors import client_error
 from tests.simulation.strangers import expect_strangers
 
 if TYPE_CHECKING:
@@ -95,8 +95,9 @@ class FaultyClient:
         left: list[Any] = []
         if kind == "unprocessed":
             ((table, wanted),) = parameters["RequestItems"].items()
-            first, *left = wanted["Keys"]
-            parameters["RequestItems"] = {table: wanted | {"Keys": [first]}}
+            half = (len(wanted["Keys"]) + 1) // 2
+            left = wanted["Keys"][half:]
+            parameters["RequestItems"] = {table: wanted | {"Keys": wanted["Keys"][:half]}}
         try:
             answer = method(**parameters)
             if kind == "repeated":

@@ -13,6 +13,7 @@ from tests.simulation.owners import judge_owners
 from tests.simulation.payment import judge_payment
 from tests.simulation.pictures import judge_outputs
 from tests.simulation.promises import Promises
+from tests.simulation.recovered import judge_recovered
 from tests.simulation.scenarios import PRESETS, PROMPT
 from tests.simulation.uploads import version_of
 
@@ -165,6 +166,7 @@ class Watch:
             judge_outputs(world, job, requests.get(job_id, []))
             judge_payment(world, job, requests.get(job_id, []))
             judge_arguments(world, job, requests.get(job_id, []))
+            judge_recovered(world, job, requests.get(job_id, []))
         judge_owners(world, jobs)
         for (bucket, key), stored in world.backend.objects().items():
             if bucket == world.settings.outputs_bucket and stored.metadata.get("darkroom-job") not in jobs:

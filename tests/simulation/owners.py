@@ -3,6 +3,8 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.clients import get
+
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
@@ -13,23 +15,34 @@ PAGE = 2
 
 def judge_owners(world: "World", jobs: dict[str, dict[str, Any]]) -> None:
     """Let each owner list its jobs, page by page, and somebody else ask for each of them."""
-    found = world.watch.found
     for owner in {INTRUDER, *(job["owner"] for job in jobs.values())}:
-        listed = list_all(world, owner)
-        own = sorted((job for job in jobs.values() if job["owner"] == owner), key=lambda job: str(job["created_at"]))
-        if sorted(one["job_id"] for one in listed) != sorted(job["job_id"] for job in own):
-            found("I16", f"{owner} is shown {len(listed)} jobs, and has {len(own)}")
-        elif [one["created_at"] for one in listed] != [job["created_at"] for job in reversed(own)]:
-            found("I16", f"{owner} is shown jobs that are not in the order of their time")
-    for job_id, job in jobs.items():
-        status, body = world.get(f"/jobs/{job_id}", job["owner"])
-        if (status, body.get("status")) != (200, job["status"]):
-            found("I2", f"job {job_id} is {job['status']}, and its owner reads {status} {body.get('status')}")
-        others = [one["owner"] for one in jobs.values() if one["owner"] != job["owner"]]
-        for other in {INTRUDER, *others}:
-            status, body = world.get(f"/jobs/{job_id}", other)
-            if status != 404 or job["owner"] in json.dumps(body):
-                found("I16", f"{other} is answered {status} about job {job_id} of {job['owner']}")
+        _judge_list(world, owner, [job for job in jobs.values() if job["owner"] == owner])
+    for client in world.clients:
+        for job_id in client.job_ids & jobs.keys():
+            if (owner := jobs[job_id]["owner"]) != client.post.owner:
+                world.watch.found("I16", f"{client.post.owner} posted, and was given job {job_id} of {owner}")
+    for job in jobs.values():
+        _judge_sight(world, job, {INTRUDER, *(one["owner"] for one in jobs.values())} - {job["owner"]})
+
+
+def _judge_list(world: "World", owner: str, own: list[dict[str, Any]]) -> None:
+    listed = list_all(world, owner)
+    newest_first = sorted((str(job["created_at"]) for job in own), reverse=True)
+    if sorted(one["job_id"] for one in listed) != sorted(job["job_id"] for job in own):
+        world.watch.found("I16", f"{owner} is shown {len(listed)} jobs, and has {len(own)}")
+    elif [one["created_at"] for one in listed] != newest_first:
+        world.watch.found("I16", f"{owner} is shown jobs that are not in the order of their time")
+
+
+def _judge_sight(world: "World", job: dict[str, Any], others: set[str]) -> None:
+    path = f"/jobs/{job['job_id']}"
+    status, body = get(world, path, job["owner"])
+    if (status, body.get("status")) != (200, job["status"]):
+        world.watch.found("I2", f"job {job['job_id']} is {job['status']}, and its owner reads {body.get('status')}")
+    for other in others:
+        status, body = get(world, path, other)
+        if status != 404 or job["owner"] in json.dumps(body):
+            world.watch.found("I16", f"{other} is answered {status} about job {job['job_id']} of {job['owner']}")
 
 
 def list_all(world: "World", owner: str) -> list[dict[str, Any]]:
@@ -37,7 +50,7 @@ def list_all(world: "World", owner: str) -> list[dict[str, Any]]:
     listed: list[dict[str, Any]] = []
     query = {"limit": str(PAGE)}
     while True:
-        status, body = world.get("/jobs", owner, query)
+        status, body = get(world, "/jobs", owner, query)
         if status != 200:
             world.watch.found("I16", f"{owner} cannot list jobs: {status}")
             return listed

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 MOVED_FATES = frozenset({"moved", "moved_in_part"})
+FOR_A_DAY = frozenset({*MOVED_FATES, "gone"})
+"""Fates of pictures that are tried for a day."""
 LOST = frozenset(PAID_AND_LOST)
 """As it is before any mistake is planted."""
 LEFT_OUT = frozenset({Reason.OUTPUT_HOST_NOT_ALLOWED, Reason.OUTPUT_REFUSED})

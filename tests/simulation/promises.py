@@ -9,7 +9,7 @@ from shared.storing import PATIENCE
 from shared.waiting import ACCEPTANCE, HOUR
 from tests.simulation.bodies import judge_body
 from tests.simulation.faults import FixedPlan
-from tests.simulation.places import MOVED_FATES, judge_alarm, judge_kept, lacks_pictures
+from tests.simulation.places import FOR_A_DAY, judge_alarm, judge_kept, lacks_pictures
 from tests.simulation.scenarios import BREAKS_FAL, SEEMS_LOCKED, TROUBLES, Post
 from tests.simulation.strangers import judge_strangers
 from tests.simulation.versions import Versions, seconds
@@ -25,8 +25,6 @@ PROMPTLY = 2 * HOUR
 """How soon after fal's last word a job ends where nothing else goes wrong."""
 IN_TIME = 900
 """How soon a good job ends among refused ones, in seconds after the account is open."""
-FOR_A_DAY = {*MOVED_FATES, "gone"}
-"""Pictures that are tried for a day."""
 THROTTLES = frozenset({"status429", "wait600", "wait_until"})
 
 Jobs = dict[str, dict[str, Any]]

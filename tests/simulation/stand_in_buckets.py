@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from tests.simulation.stand_ins import NONE, client_error
+from tests.simulation.stand_in_errors import client_error
+from tests.simulation.stand_ins import NONE
 
 
 @dataclass(frozen=True)

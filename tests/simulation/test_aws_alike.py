@@ -13,7 +13,8 @@ from moto import mock_aws
 
 from shared.rows import row_bytes
 from tests.simulation.stand_in_buckets import Buckets, linked
-from tests.simulation.stand_ins import MOST_ITEM_BYTES, Table, check_size, value_bytes
+from tests.simulation.stand_in_errors import MOST_ITEM_BYTES, check_size, value_bytes
+from tests.simulation.stand_ins import Table
 
 BUCKET, TABLE = "inputs", "jobs"
 ROOMY, TIGHT = 300_000, 404_000

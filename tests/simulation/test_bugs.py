@@ -11,12 +11,14 @@ from tests.simulation import (
     bugs_of_outputs,
     bugs_of_payment,
     bugs_of_rows,
+    bugs_of_sight,
     bugs_of_strangers,
+    bugs_of_turns,
     bugs_of_uploads,
     bugs_of_waiting,
 )
 from tests.simulation.catalogue import SCENARIOS
-from tests.simulation.exhaustive import schedules
+from tests.simulation.exhaustive import interleavings, schedules
 from tests.simulation.planting import BUGS
 from tests.simulation.runs import Outcome, run
 from tests.simulation.sandbox import Sandbox, sandbox
@@ -27,7 +29,9 @@ MODULES = (
     bugs_of_outputs,
     bugs_of_payment,
     bugs_of_rows,
+    bugs_of_sight,
     bugs_of_strangers,
+    bugs_of_turns,
     bugs_of_uploads,
     bugs_of_waiting,
 )
@@ -40,14 +44,17 @@ TOLD_BEFORE = {
     "adoption_is_not_asked_after": "foreign-in-doubt:",
     "attempt_is_sent_without_a_claim": "never-started:",
     "body_is_written_anew_before_it_is_hashed": "keys-blip:",
+    "cancel_is_taken_for_granted": "ends-as-it-is-cancelled:1512.wait8",
     "claim_that_is_never_confirmed_speaks_for_its_job": "foreign-and-never-askable:",
     "dead_is_declared_too_early": "in-doubt-and-slow:",
+    "decision_rests_on_a_late_read": "seed:38/3",
     "delivery_about_no_job_is_answered_200": "forged:",
     "delivery_is_answered_before_its_pictures_are_safe": "files-down:",
     "delivery_without_a_reason_is_the_last_word": "never-started-bare:",
     "empty_upload_makes_a_job": "empty-first:",
     "error_after_ok_fails_the_job": "contradicted:14.refused",
     "every_403_is_about_the_account": "foreign-not-at-fal:",
+    "every_503_in_json_is_fal_s_own": "asked-by-date:",
     "every_signed_delivery_is_believed": "foreign-in-doubt:",
     "existing_row_is_taken_for_our_own": "seed:178/3",
     "expired_lease_is_sent_again": "lost-webhook:6.crash_after",
@@ -59,13 +66,20 @@ TOLD_BEFORE = {
     "host_that_is_not_allowed_ends_the_job": "host-allowed-late:",
     "host_that_is_not_allowed_rings_nothing": "host-allowed-late:",
     "job_is_settled_before_its_outputs_are_stored": "seed:126/3",
+    "key_is_not_its_owner_s_own": "two-owners-with-one-key:",
     "keys_are_looked_for_too_rarely": "keys-blip:",
+    "keys_that_are_handed_back_are_left": "two-presets:",
     "large_bodies_are_taken": "body-of-too-large:",
+    "late_note_is_written_over_the_truth": "post:7.wait8+18.wait8",
+    "late_picture_is_left": "files-down:",
+    "late_request_runs_on": "stuck:",
     "lease_never_expires": "seed:2/3",
     "link_names_no_version": "overwritten-kept:",
+    "list_forgets_the_last_of_a_page": "one-owner-breaks-fal:",
     "lock_lifts_the_pause": "paused-as-a-lock-begins:",
     "lost_part_is_not_counted": "host-allowed-for-a-part:",
     "lost_picture_is_not_counted": "host-allowed-for-a-part:",
+    "lost_webhook_is_missed_for_an_hour": "lost-webhook:",
     "mac_is_not_checked": "forged:",
     "message_is_deleted_although_nothing_was_written": "dead-letter:",
     "missing_payload_is_a_failure": "payload-error:",
@@ -96,9 +110,11 @@ TOLD_BEFORE = {
     "row_s_size_is_not_checked": "large-body-wide:",
     "signature_is_not_checked": "forged:",
     "startup_timeout_fails_the_job": "startup-timeout:",
+    "storing_begins_anew": "files-down:",
     "stranger_rings_the_alarm": "foreign:",
     "text_is_kept_in_ascii": "large-body:",
     "throttle_is_taken_for_an_outage": "throttled:",
+    "timeout_of_a_gateway_is_a_refusal": "post:6.taken_status408",
     "unreadable_answer_is_taken_for_a_refusal": "seed:115/3",
     "untyped_failure_is_asked_after_on_and_on": "untyped-lost:",
     "update_has_no_condition": "seed:27/3",
@@ -106,6 +122,7 @@ TOLD_BEFORE = {
     "verdict_on_an_old_attempt_is_taken_for_the_new_one_s": "input-unread-echoed:",
     "versions_of_a_key_are_one_upload": "overwritten:",
     "what_never_started_counts": "never-started-for-hours:",
+    "write_that_failed_seems_unsent": "post:6.taken_write_failed",
 }
 """What a long search found, run first; where the steps have changed since, the search begins anew."""
 
@@ -128,6 +145,7 @@ def outcomes(box: Sandbox, name: str) -> Iterator[Outcome]:
     yield from (once(f"{scenario}:") for scenario in SCENARIOS)
     yield from chain(
         (once(f"seed:{seed}/3") for seed in range(300)),
+        *(interleavings(once, scenario) for scenario in ("post", "upload")),
         *(schedules(once, scenario, 1) for scenario in (*OFTEN_TELL, *SCENARIOS)),
     )
 

@@ -6,7 +6,8 @@ import pytest
 
 from tests.simulation.expressions import ExpressionError, holds, updated
 from tests.simulation.stand_in_buckets import Buckets
-from tests.simulation.stand_ins import Table, client_error
+from tests.simulation.stand_in_errors import client_error
+from tests.simulation.stand_ins import Table
 
 ITEM = {"job_id": {"S": "a"}, "status": {"S": "queued"}, "n": {"N": "7"}, "reason": {"S": "lock"}}
 
