@@ -26,7 +26,7 @@ def judge_recovered(world: "World", job: dict[str, Any], requests: "list[Request
     is_its_own = (job.get("request") or {}).get("request_id") == last.id
     if not (is_known and is_its_own) or world.fal.fate(last) in ASKED_AGAIN or is_troubled_after(world, last):
         return
-    if world.scenario.filled_after is not None:
+    if world.scenario.filled_after is not None or "settled_at" not in job:
         return
     late = seconds(job["settled_at"]) - last.completed_at
     if late > MINUTES + world.scenario.lag + 2 * world.scenario.skew:

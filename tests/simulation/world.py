@@ -116,8 +116,9 @@ class World:
         return kind
 
     def note(self, process: str, operation: str, subject: str, outcome: str) -> None:
-        """Add a line to the trace."""
-        self.trace.append((self.clock.now() - self.began_at, process, operation, subject, outcome))
+        """Add a line to the trace, which ends where the run does."""
+        if not self._is_over:
+            self.trace.append((self.clock.now() - self.began_at, process, operation, subject, outcome))
 
     # Time.
 
