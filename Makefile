@@ -56,7 +56,11 @@ test-long: .venv/dev $(TOOLS)/sam/ready $(TOOLS)/javascript/ready
 SEEDS ?= 100000
 simulate: .venv/dev ## many random schedules of faults on the whole service, SEEDS=100000
 	@$(BIN)/python -m tests.simulation --faults 2 --scenario upload --scenario post
+	@$(BIN)/python -m tests.simulation --interleaved
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+reached: .venv/dev ## what of shared the simulation reaches, and which tests reach the rest
+	@$(BIN)/python -m tests.simulation.reached
 
 benchmark: .venv/dev ## what a sweep does and costs with 100,000 open jobs
 	@POWERTOOLS_METRICS_DISABLED=true $(BIN)/python -m benchmarks.sweep

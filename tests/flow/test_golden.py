@@ -4,14 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from local.fal.scripts import Script
 from shared.jobs import Upload
 from shared.settings import WebhookSecret
 from shared.webhook_urls import Target
-from tests.conftest import System, plain_client
+from tests.conftest import PHOTOS, System, plain_client
 
 ROWS: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("golden_rows.json").read_text())
 """Of 2026-11-27, and never changed: a new form of a row is a new copy beside it."""
+DELIVERED: dict[str, Any] = json.loads(Path(__file__).with_name("golden_deliveries.json").read_text())
+"""The same of deliveries: the bytes that were signed, and the keys that were published."""
 POSTED = {"prompt": "A lighthouse", "num_images": 2, "seed": 7}
 DRAWN = {"bytes", "sha256"}
 """What changes with the library that draws the emulator's pictures."""
@@ -59,6 +63,30 @@ def test_a_job_under_way_whose_webhook_is_lost_is_finished(system: System) -> No
     system.pass_time(300)
     assert system.job(ROWS["queued"]["job_id"]["S"])["status"] == "succeeded"
     assert len(system.requests()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "why"),
+    [("ok", "succeeded", None), ("error", "failed", "content_policy_violation"), ("payload_error", "succeeded", None)],
+)
+def test_a_delivery_on_its_way_is_taken(
+    name: str, status: str, why: str | None, system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its signature fits the keys that fal has published, and what it says settles the job that it names."""
+    monkeypatch.setattr(system.fal.keys, "document", lambda: DELIVERED["jwks"])
+    jpeg = (PHOTOS / "rocket.jpg").read_bytes()
+    for index in range(2):
+        system.fal.files.put(f"golden/{index}.jpg", jpeg, "image/jpeg", 86_400)
+    system.post(POSTED, idempotency_key="golden")
+    system.fal.advance(10)
+    delivery = DELIVERED["deliveries"][name]
+    put(ROWS["queued"])
+    assert system.call_back(DELIVERED["url"], delivery["headers"], delivery["body"].encode()) == 200
+    job = system.job(ROWS["queued"]["job_id"]["S"])
+    assert (job["status"], (job["error"] or {}).get("type")) == (status, why)
+    assert len(job["outputs"]) == (2 if status == "succeeded" else 0)
+    forged = {**delivery["headers"], "X-Fal-Webhook-User-Id": "github|7654321"}
+    assert system.call_back(DELIVERED["url"], forged, delivery["body"].encode()) == 401
 
 
 def test_a_repeated_post_finds_its_job(system: System) -> None:
