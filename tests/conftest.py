@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import boto3
 import httpx
+import hypothesis
 import pytest
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -44,6 +45,9 @@ gc.set_threshold(50_000, 20, 50)
 # A shell's background jobs are deaf to Ctrl-C, and so are their children, to whom some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 make_quick()
+# The same inputs each time, as many as take a second, and nothing is left on disk.
+hypothesis.settings.register_profile("always", derandomize=True, max_examples=60, deadline=None, database=None)
+hypothesis.settings.load_profile("always")
 
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT / "events" / "photos"
