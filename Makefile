@@ -56,6 +56,7 @@ test-long: .venv/dev $(TOOLS)/sam/ready $(TOOLS)/javascript/ready
 SEEDS ?= 100000
 simulate: .venv/dev ## many random schedules of faults on the whole service, SEEDS=100000
 	@$(BIN)/python -m tests.simulation --faults 2 --scenario upload --scenario post
+	@$(BIN)/python -m tests.simulation --faults 1
 	@$(BIN)/python -m tests.simulation --interleaved
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 

@@ -106,8 +106,14 @@ def _lowest(name: str, line: int, others: dict[str, Files]) -> str:
 
 
 def _ranges(lines: Iterable[int]) -> str:
-    found = list(lines)
-    return f"{found[0]}-{found[-1]}" if len(found) > 1 else str(found[0])
+    """Line numbers as people write them: 3-5, 9."""
+    found: list[list[int]] = []
+    for line in lines:
+        if found and line == found[-1][-1] + 1:
+            found[-1].append(line)
+        else:
+            found.append([line])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in found)
 
 
 if __name__ == "__main__":

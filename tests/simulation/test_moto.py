@@ -18,7 +18,7 @@ TOKENS = [
     *(f"post:{fault}" for fault in ("2.repeated", "2.reply_lost", "6.repeated", "6.reply_lost", "6.throttled")),
     *(f"post:{fault}" for fault in ("11.reply_lost", "12.repeated", "12.reply_lost", "12.crash_after", "9.throttled")),
     *(f"upload:{fault}" for fault in ("1.repeated", "1.crash_after", "2.timeout", "13.reply_lost", "13.throttled")),
-    *(f"seed:{seed}/2" for seed in range(120)),
+    *(f"seed:{seed}/2" for seed in range(70)),
 ]
 SHARES = 8
 
