@@ -63,6 +63,9 @@ simulate: .venv/dev ## many random schedules of faults on the whole service, SEE
 reached: .venv/dev ## what of shared the simulation reaches, and which tests reach the rest
 	@$(BIN)/python -m tests.simulation.reached
 
+mutate: $(TOOLS)/mutation/ready ## plant mistakes where money hangs, and see whether the tests notice; SEED=2 another sample, WHOLE=1 all
+	@$(TOOLS)/mutation/bin/python -m tests.mutation --seed $(SEED) $(if $(WHOLE),--whole)
+
 benchmark: .venv/dev ## what a sweep does and costs with 100,000 open jobs
 	@POWERTOOLS_METRICS_DISABLED=true $(BIN)/python -m benchmarks.sweep
 
