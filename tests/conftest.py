@@ -21,8 +21,8 @@ import httpx
 import hypothesis
 import pytest
 from moto import mock_aws
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.botocore_stubber import BotocoreStubber
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
 import local.aws
@@ -250,7 +250,7 @@ class System:
 
     def _may_find_something(self) -> bool:
         """Whether a sweep now could do anything: most of the minutes of a day are spared, for they find nothing."""
-        rows = dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables["darkroom-jobs"].items.values()
+        rows: Any = dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables["darkroom-jobs"].items.values()
         return any(
             row.attrs["job_id"].value == "shared#breaker"
             or ("open_shard" in row.attrs and row.attrs["open_shard"].value.startswith("parked"))

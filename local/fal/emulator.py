@@ -32,7 +32,7 @@ class Emulator:
     `start` sets it going, and `threads` of its own paint and deliver.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is wired of
         self,
         settings: EmulatorSettings | None = None,
         *,
